@@ -1,0 +1,41 @@
+# The commands of the project; `make` alone lists them.
+
+CARGO ?= cargo
+# Set by people who have the charts and cases of the conformance corpus; tests say aloud when it is missing.
+export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
+
+.PHONY: help demo test unit e2e conformance bench lint generate assets
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: build assets ## play the main job on a local control plane: install, upgrade, break, roll back, delete
+	@assets="$$(e2e/controlplane/build)" && $(CARGO) test --quiet --test e2e -- demo $(DEMO_FLAGS)
+
+test: lint unit e2e conformance ## everything that must pass: lints, unit tests, stories on a real API server
+
+.PHONY: build
+build:
+	$(CARGO) build --bin pintle
+
+unit: ## unit tests of all crates
+	$(CARGO) test --workspace --lib
+
+e2e: build assets ## the stories of e2e/ on a real control plane
+	$(CARGO) test --test e2e
+
+conformance: ## rendering compared with the real helm
+	$(CARGO) test -p pintle-helm --test conformance -- --nocapture
+
+bench: ## benchmarks
+	$(CARGO) bench --workspace
+
+lint: ## formatting, clippy, and that generated files are current
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+generate: ## write crds/ from the types
+	$(CARGO) run --quiet --bin pintle -- crds --output-dir crds
+
+assets: ## build the control plane's binaries (minutes, once; then cached outside the tree)
+	@e2e/controlplane/build >/dev/null

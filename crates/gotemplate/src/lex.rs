@@ -1,0 +1,549 @@
+//! Cuts a template's text into tokens, as Go's `text/template/parse/lex.go`.
+//!
+//! Tokens are ranges of the text, so that they can be copied; the message of the one error token is kept in the
+//! lexer. Trimming (`{{-`, `-}}`) happens here: the parser never sees the white space.
+//!
+//! Follows Go's source closely: Copyright 2011 The Go Authors, BSD-style licence (see the repository's NOTICE).
+
+use crate::unicode::{self, RUNE_ERROR};
+
+/// What a token is; the order is Go's, keywords after [`TokenKind::Keyword`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TokenKind {
+    Error,
+    Bool,
+    Char,
+    CharConstant,
+    Complex,
+    Assign,
+    Declare,
+    Eof,
+    Field,
+    Identifier,
+    LeftDelim,
+    LeftParen,
+    Number,
+    Pipe,
+    RawString,
+    RightDelim,
+    RightParen,
+    Space,
+    String,
+    Text,
+    Variable,
+    /// Only separates the keywords from the rest.
+    Keyword,
+    Block,
+    Break,
+    Continue,
+    Dot,
+    Define,
+    Else,
+    End,
+    If,
+    Nil,
+    Range,
+    Template,
+    With,
+}
+
+fn keyword(word: &[u8]) -> Option<TokenKind> {
+    Some(match word {
+        b"." => TokenKind::Dot,
+        b"block" => TokenKind::Block,
+        b"break" => TokenKind::Break,
+        b"continue" => TokenKind::Continue,
+        b"define" => TokenKind::Define,
+        b"else" => TokenKind::Else,
+        b"end" => TokenKind::End,
+        b"if" => TokenKind::If,
+        b"range" => TokenKind::Range,
+        b"nil" => TokenKind::Nil,
+        b"template" => TokenKind::Template,
+        b"with" => TokenKind::With,
+        _ => return None,
+    })
+}
+
+/// A piece of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub kind: TokenKind,
+    /// Where it starts, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// The line on which it starts, from 1.
+    pub line: usize,
+}
+
+const LEFT_DELIM: &[u8] = b"{{";
+const RIGHT_DELIM: &[u8] = b"}}";
+const LEFT_COMMENT: &[u8] = b"/*";
+const RIGHT_COMMENT: &[u8] = b"*/";
+/// The marker and the space before or after it.
+const TRIM_MARKER: usize = 2;
+
+/// What the next step of the scan is.
+enum Step {
+    Text,
+    LeftDelim,
+    Comment,
+    InsideAction,
+    Emit(Token),
+}
+
+/// The state of the scan.
+pub(crate) struct Lexer<'t> {
+    text: &'t [u8],
+    pos: usize,
+    start: usize,
+    at_eof: bool,
+    paren_depth: usize,
+    line: usize,
+    start_line: usize,
+    inside_action: bool,
+    /// `break` and `continue` are keywords only if no functions have these names.
+    pub break_ok: bool,
+    pub continue_ok: bool,
+    /// The message of the error token.
+    pub error: String,
+}
+
+impl<'t> Lexer<'t> {
+    pub(crate) fn new(text: &'t [u8]) -> Self {
+        Self {
+            text,
+            pos: 0,
+            start: 0,
+            at_eof: false,
+            paren_depth: 0,
+            line: 1,
+            start_line: 1,
+            inside_action: false,
+            break_ok: true,
+            continue_ok: true,
+            error: String::new(),
+        }
+    }
+
+    /// The next token; after the end or an error, end tokens for ever.
+    pub(crate) fn next_token(&mut self) -> Token {
+        let mut step = if self.inside_action { Step::InsideAction } else { Step::Text };
+        loop {
+            step = match step {
+                Step::Emit(token) => return token,
+                Step::Text => self.lex_text(),
+                Step::LeftDelim => self.lex_left_delim(),
+                Step::Comment => self.lex_comment(),
+                Step::InsideAction => self.lex_inside_action(),
+            };
+        }
+    }
+
+    fn rest(&self) -> &'t [u8] {
+        self.text.get(self.pos..).unwrap_or_default()
+    }
+
+    fn slice(&self, from: usize, to: usize) -> &'t [u8] {
+        self.text.get(from..to).unwrap_or_default()
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        let (rune, width) = unicode::decode(self.rest());
+        if width == 0 {
+            self.at_eof = true;
+            return None;
+        }
+        self.pos += width;
+        if rune == u32::from(b'\n') {
+            self.line += 1;
+        }
+        Some(rune)
+    }
+
+    fn peek(&mut self) -> Option<u32> {
+        let rune = self.next();
+        self.backup();
+        rune
+    }
+
+    fn backup(&mut self) {
+        if self.at_eof || self.pos == 0 {
+            return;
+        }
+        let (rune, width) = unicode::decode_last(self.slice(0, self.pos));
+        self.pos -= width;
+        if rune == u32::from(b'\n') {
+            self.line -= 1;
+        }
+    }
+
+    fn this_token(&mut self, kind: TokenKind) -> Token {
+        let token = Token { kind, start: self.start, end: self.pos, line: self.start_line };
+        self.start = self.pos;
+        self.start_line = self.line;
+        token
+    }
+
+    fn emit(&mut self, kind: TokenKind) -> Step {
+        Step::Emit(self.this_token(kind))
+    }
+
+    /// Skips the pending input; for text that was passed without [`Self::next`], whose lines it counts.
+    fn ignore(&mut self) {
+        self.line += count_lines(self.slice(self.start, self.pos));
+        self.start = self.pos;
+        self.start_line = self.line;
+    }
+
+    fn accept(&mut self, valid: &[u8]) -> bool {
+        if self.next().is_some_and(|rune| is_one_of(rune, valid)) {
+            return true;
+        }
+        self.backup();
+        false
+    }
+
+    fn accept_run(&mut self, valid: &[u8]) {
+        while self.next().is_some_and(|rune| is_one_of(rune, valid)) {}
+        self.backup();
+    }
+
+    /// Ends the scan: what follows is the end of the input.
+    fn fail(&mut self, message: impl Into<String>) -> Step {
+        self.error = message.into();
+        let token =
+            Token { kind: TokenKind::Error, start: self.start, end: self.start, line: self.start_line };
+        self.start = 0;
+        self.pos = 0;
+        self.text = &[];
+        Step::Emit(token)
+    }
+
+    fn lex_text(&mut self) -> Step {
+        let Some(offset) = find(self.rest(), LEFT_DELIM) else {
+            self.pos = self.text.len();
+            if self.pos > self.start {
+                self.line += count_lines(self.slice(self.start, self.pos));
+                return self.emit(TokenKind::Text);
+            }
+            return self.emit(TokenKind::Eof);
+        };
+        if offset > 0 {
+            self.pos += offset;
+            let mut trim = 0;
+            if has_left_trim_marker(self.slice(self.pos + LEFT_DELIM.len(), self.text.len())) {
+                let text = self.slice(self.start, self.pos);
+                trim = text.iter().rev().take_while(|&&byte| is_space(u32::from(byte))).count();
+            }
+            self.pos -= trim;
+            self.line += count_lines(self.slice(self.start, self.pos));
+            let token = self.this_token(TokenKind::Text);
+            self.pos += trim;
+            self.ignore();
+            if token.end > token.start {
+                return Step::Emit(token);
+            }
+        }
+        Step::LeftDelim
+    }
+
+    /// Whether a right delimiter is next, and whether it trims.
+    fn at_right_delim(&self) -> (bool, bool) {
+        let rest = self.rest();
+        if has_right_trim_marker(rest) && rest.get(TRIM_MARKER..).is_some_and(|r| r.starts_with(RIGHT_DELIM))
+        {
+            return (true, true);
+        }
+        (rest.starts_with(RIGHT_DELIM), false)
+    }
+
+    fn skip_trimmed(&mut self) {
+        self.pos += self.rest().iter().take_while(|&&byte| is_space(u32::from(byte))).count();
+    }
+
+    fn lex_left_delim(&mut self) -> Step {
+        self.pos += LEFT_DELIM.len();
+        let after_marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER } else { 0 };
+        if self.rest().get(after_marker..).is_some_and(|rest| rest.starts_with(LEFT_COMMENT)) {
+            self.pos += after_marker;
+            self.ignore();
+            return Step::Comment;
+        }
+        let token = self.this_token(TokenKind::LeftDelim);
+        self.inside_action = true;
+        self.pos += after_marker;
+        self.ignore();
+        self.paren_depth = 0;
+        Step::Emit(token)
+    }
+
+    fn lex_comment(&mut self) -> Step {
+        self.pos += LEFT_COMMENT.len();
+        let Some(offset) = find(self.rest(), RIGHT_COMMENT) else { return self.fail("unclosed comment") };
+        self.pos += offset + RIGHT_COMMENT.len();
+        let (delim, trim) = self.at_right_delim();
+        if !delim {
+            return self.fail("comment ends before closing delimiter");
+        }
+        self.ignore();
+        if trim {
+            self.pos += TRIM_MARKER;
+        }
+        self.pos += RIGHT_DELIM.len();
+        if trim {
+            self.skip_trimmed();
+        }
+        self.ignore();
+        Step::Text
+    }
+
+    fn lex_right_delim(&mut self) -> Step {
+        let (_, trim) = self.at_right_delim();
+        if trim {
+            self.pos += TRIM_MARKER;
+            self.ignore();
+        }
+        self.pos += RIGHT_DELIM.len();
+        let token = self.this_token(TokenKind::RightDelim);
+        if trim {
+            self.skip_trimmed();
+            self.ignore();
+        }
+        self.inside_action = false;
+        Step::Emit(token)
+    }
+
+    fn lex_inside_action(&mut self) -> Step {
+        if self.at_right_delim().0 {
+            return if self.paren_depth == 0 {
+                self.lex_right_delim()
+            } else {
+                self.fail("unclosed left paren")
+            };
+        }
+        let Some(rune) = self.next() else { return self.fail("unclosed action") };
+        if rune == u32::from(b'.') {
+            // A dot can also start a number.
+            return match self.rest().first() {
+                Some(b'0'..=b'9') | None => self.back_to_number(),
+                Some(_) => self.lex_field_or_variable(TokenKind::Field),
+            };
+        }
+        match u8::try_from(rune).unwrap_or(0) {
+            b' ' | b'\t' | b'\r' | b'\n' => {
+                self.backup(); // puts the space back, in case of ` -}}`
+                self.lex_space()
+            }
+            b'=' => self.emit(TokenKind::Assign),
+            b':' if self.next() == Some(u32::from(b'=')) => self.emit(TokenKind::Declare),
+            b':' => self.fail("expected :="),
+            b'|' => self.emit(TokenKind::Pipe),
+            b'"' => self.lex_quoted(b'"', TokenKind::String, "unterminated quoted string"),
+            b'`' => self.lex_raw_quote(),
+            b'$' if self.at_terminator() => self.emit(TokenKind::Variable),
+            b'$' => self.lex_field_or_variable(TokenKind::Variable),
+            b'\'' => self.lex_quoted(b'\'', TokenKind::CharConstant, "unterminated character constant"),
+            b'+' | b'-' | b'0'..=b'9' => self.back_to_number(),
+            b'(' => {
+                self.paren_depth += 1;
+                self.emit(TokenKind::LeftParen)
+            }
+            b')' if self.paren_depth == 0 => self.fail("unexpected right paren"),
+            b')' => {
+                self.paren_depth -= 1;
+                self.emit(TokenKind::RightParen)
+            }
+            _ if is_alphanumeric(rune) => {
+                self.backup();
+                self.lex_identifier()
+            }
+            0x20..=0x7e => self.emit(TokenKind::Char),
+            _ => self.fail(format!("unrecognized character in action: {}", describe(Some(rune)))),
+        }
+    }
+
+    fn back_to_number(&mut self) -> Step {
+        self.backup();
+        self.lex_number()
+    }
+
+    fn lex_space(&mut self) -> Step {
+        let mut spaces = 0;
+        while self.peek().is_some_and(is_space) {
+            self.next();
+            spaces += 1;
+        }
+        // Go: a trimming right delimiter begins with a space, so the last one may belong to it.
+        let from_last = self.slice(self.pos.saturating_sub(1), self.text.len());
+        let delim = from_last.get(TRIM_MARKER..).is_some_and(|rest| rest.starts_with(RIGHT_DELIM));
+        if has_right_trim_marker(from_last) && delim {
+            self.backup();
+            if spaces == 1 {
+                return self.lex_right_delim();
+            }
+        }
+        self.emit(TokenKind::Space)
+    }
+
+    fn lex_identifier(&mut self) -> Step {
+        let after = self.skip_alphanumeric();
+        if !self.at_terminator() {
+            return self.fail(format!("bad character {}", describe(after)));
+        }
+        let kind = match self.slice(self.start, self.pos) {
+            b"break" if !self.break_ok => TokenKind::Identifier,
+            b"continue" if !self.continue_ok => TokenKind::Identifier,
+            b"true" | b"false" => TokenKind::Bool,
+            word => keyword(word).unwrap_or(TokenKind::Identifier),
+        };
+        self.emit(kind)
+    }
+
+    fn skip_alphanumeric(&mut self) -> Option<u32> {
+        loop {
+            let rune = self.next();
+            if !rune.is_some_and(is_alphanumeric) {
+                self.backup();
+                return rune;
+            }
+        }
+    }
+
+    fn lex_field_or_variable(&mut self, kind: TokenKind) -> Step {
+        if self.at_terminator() {
+            return self.emit(if kind == TokenKind::Variable { kind } else { TokenKind::Dot });
+        }
+        let after = self.skip_alphanumeric();
+        if !self.at_terminator() {
+            return self.fail(format!("bad character {}", describe(after)));
+        }
+        self.emit(kind)
+    }
+
+    /// Whether what follows may follow an identifier: so that `$x+2` is not accepted without a space.
+    fn at_terminator(&mut self) -> bool {
+        match self.peek() {
+            None => true,
+            Some(rune) => {
+                is_space(rune) || is_one_of(rune, b".,|:)(") || self.rest().starts_with(RIGHT_DELIM)
+            }
+        }
+    }
+
+    /// Scans to the closing `quote`; what is inside is the parser's concern.
+    fn lex_quoted(&mut self, quote: u8, kind: TokenKind, unterminated: &str) -> Step {
+        loop {
+            let mut rune = self.next();
+            if rune == Some(u32::from(b'\\')) {
+                rune = self.next().filter(|&rune| rune != u32::from(b'\n'));
+                if rune.is_some() {
+                    continue;
+                }
+            }
+            match rune {
+                Some(rune) if rune == u32::from(quote) => return self.emit(kind),
+                Some(rune) if rune != u32::from(b'\n') => {}
+                _ => return self.fail(unterminated),
+            }
+        }
+    }
+
+    fn lex_raw_quote(&mut self) -> Step {
+        loop {
+            match self.next() {
+                None => return self.fail("unterminated raw quoted string"),
+                Some(rune) if rune == u32::from(b'`') => return self.emit(TokenKind::RawString),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn lex_number(&mut self) -> Step {
+        if !self.scan_number() {
+            return self.bad_number();
+        }
+        if self.peek().is_some_and(|rune| is_one_of(rune, b"+-")) {
+            // Complex: 1+2i, no spaces.
+            if !self.scan_number() || self.slice(0, self.pos).last() != Some(&b'i') {
+                return self.bad_number();
+            }
+            return self.emit(TokenKind::Complex);
+        }
+        self.emit(TokenKind::Number)
+    }
+
+    fn bad_number(&mut self) -> Step {
+        let quoted = crate::printf::quote(self.slice(self.start, self.pos));
+        self.fail(format!("bad number syntax: {}", String::from_utf8_lossy(&quoted)))
+    }
+
+    fn scan_number(&mut self) -> bool {
+        self.accept(b"+-");
+        let mut digits: &[u8] = b"0123456789_";
+        if self.accept(b"0") {
+            // Go: a leading 0 does not mean octal in floats.
+            if self.accept(b"xX") {
+                digits = b"0123456789abcdefABCDEF_";
+            } else if self.accept(b"oO") {
+                digits = b"01234567_";
+            } else if self.accept(b"bB") {
+                digits = b"01_";
+            }
+        }
+        self.accept_run(digits);
+        if self.accept(b".") {
+            self.accept_run(digits);
+        }
+        let decimal = digits.len() == 10 + 1 && self.accept(b"eE");
+        let hexadecimal = digits.len() == 16 + 6 + 1 && self.accept(b"pP");
+        if decimal || hexadecimal {
+            self.accept(b"+-");
+            self.accept_run(b"0123456789_");
+        }
+        self.accept(b"i");
+        if self.peek().is_some_and(is_alphanumeric) {
+            self.next();
+            return false;
+        }
+        true
+    }
+}
+
+/// Go's `%#U`: `U+002D '-'`.
+fn describe(rune: Option<u32>) -> String {
+    let Some(rune) = rune else { return "EOF".to_owned() };
+    match char::from_u32(rune) {
+        Some(char) if unicode::is_print(rune) => format!("U+{rune:04X} '{char}'"),
+        _ => format!("U+{rune:04X}"),
+    }
+}
+
+fn is_one_of(rune: u32, valid: &[u8]) -> bool {
+    u8::try_from(rune).is_ok_and(|byte| valid.contains(&byte))
+}
+
+fn is_space(rune: u32) -> bool {
+    is_one_of(rune, b" \t\r\n")
+}
+
+fn is_alphanumeric(rune: u32) -> bool {
+    rune == u32::from(b'_') || unicode::is_letter(rune) || (rune != RUNE_ERROR && unicode::is_digit(rune))
+}
+
+fn has_left_trim_marker(text: &[u8]) -> bool {
+    matches!(text, [b'-', space, ..] if is_space(u32::from(*space)))
+}
+
+fn has_right_trim_marker(text: &[u8]) -> bool {
+    matches!(text, [space, b'-', ..] if is_space(u32::from(*space)))
+}
+
+fn count_lines(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    text.windows(needle.len()).position(|window| window == needle)
+}

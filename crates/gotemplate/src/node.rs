@@ -1,0 +1,315 @@
+//! The syntax tree, as Go's `text/template/parse/node.go`.
+//!
+//! A tree is immutable and can be executed on many threads. What can be found out when parsing is kept in the
+//! nodes: functions are resolved, variables are slots of the frame, constants are converted. Every node knows
+//! its position and can print itself, because error messages show it.
+
+use std::sync::Arc;
+
+use crate::funcs::Func;
+use crate::printf;
+use crate::unicode;
+
+/// A parsed template: a file or a `define`.
+pub(crate) struct Tree {
+    /// The template's own name.
+    pub name: Arc<str>,
+    /// The name under which the text was parsed, for error messages.
+    pub parse_name: Arc<str>,
+    /// The text, shared by all templates of a file.
+    pub text: Arc<[u8]>,
+    pub root: Vec<Node>,
+}
+
+impl Tree {
+    /// Line (from 1) and column (bytes, from 0) of a position.
+    pub(crate) fn locate(&self, pos: usize) -> (usize, usize) {
+        let before = self.text.get(..pos).unwrap_or(&self.text);
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        (line, column)
+    }
+
+    /// Whether there is nothing but space and comments: such a body never replaces another one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.root.iter().all(|node| match node {
+            Node::Text(text) => is_blank(text),
+            _ => false,
+        })
+    }
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    unicode::runes(text).all(|(rune, width)| {
+        !(rune == unicode::RUNE_ERROR && width == 1) && char::from_u32(rune).is_some_and(char::is_whitespace)
+    })
+}
+
+/// What stands at the top level of a body.
+pub(crate) enum Node {
+    /// Text to copy.
+    Text(Box<[u8]>),
+    /// `{{ pipeline }}`.
+    Action(Action),
+    If(Box<Branch>),
+    With(Box<Branch>),
+    Range(Box<Branch>),
+    /// `{{ template "name" pipeline }}`, also what is left of a `block`.
+    Template(Box<TemplateCall>),
+    Break,
+    Continue,
+}
+
+/// `{{ pipeline }}`.
+pub(crate) struct Action {
+    pub pos: usize,
+    pub pipe: Pipe,
+}
+
+/// `if`, `with` or `range`.
+pub(crate) struct Branch {
+    pub pos: usize,
+    pub pipe: Pipe,
+    pub body: Vec<Node>,
+    pub otherwise: Option<Vec<Node>>,
+}
+
+/// `{{ template "name" pipeline }}`.
+pub(crate) struct TemplateCall {
+    pub pos: usize,
+    pub name: Box<str>,
+    pub pipe: Option<Pipe>,
+}
+
+/// Commands joined by `|`, whose value may be given to variables.
+pub(crate) struct Pipe {
+    pub pos: usize,
+    /// The variables exist already.
+    pub is_assign: bool,
+    pub decl: Vec<Decl>,
+    pub cmds: Vec<Command>,
+}
+
+/// A variable that a pipeline declares or assigns.
+pub(crate) struct Decl {
+    /// With the `$`.
+    pub name: Box<str>,
+    /// `None`: an assignment to what was never declared, which fails when it is executed.
+    pub slot: Option<usize>,
+}
+
+/// A function or value with its arguments.
+pub(crate) struct Command {
+    pub pos: usize,
+    /// At least one; the first is what is called.
+    pub args: Vec<Expr>,
+}
+
+/// An operand.
+pub(crate) enum Expr {
+    Dot(usize),
+    Nil(usize),
+    Bool(usize, bool),
+    Number(Box<Number>),
+    String(Box<Text>),
+    /// `.a.b`
+    Field(Box<Field>),
+    /// `$x.a.b`
+    Variable(Box<Variable>),
+    /// `(…).a.b`
+    Chain(Box<Chain>),
+    /// A function's name.
+    Function(Box<Function>),
+    /// `(…)`
+    Pipe(Box<Pipe>),
+}
+
+/// A string constant.
+pub(crate) struct Text {
+    pub pos: usize,
+    /// As written, with its quotes.
+    pub quoted: Box<[u8]>,
+    pub text: Box<[u8]>,
+}
+
+/// `.a.b`
+pub(crate) struct Field {
+    pub pos: usize,
+    pub names: Vec<Box<str>>,
+}
+
+/// `$x.a.b`
+pub(crate) struct Variable {
+    pub pos: usize,
+    /// With the `$`.
+    pub name: Box<str>,
+    pub slot: Option<usize>,
+    pub fields: Vec<Box<str>>,
+}
+
+/// `(…).a.b`
+pub(crate) struct Chain {
+    pub pos: usize,
+    pub base: Expr,
+    pub fields: Vec<Box<str>>,
+}
+
+/// A function's name, resolved.
+pub(crate) struct Function {
+    pub pos: usize,
+    pub name: Box<str>,
+    pub func: Func,
+}
+
+/// A number under all the types that can hold it: Go's ideal constants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Number {
+    pub pos: usize,
+    pub int: Option<i64>,
+    pub uint: Option<u64>,
+    pub float: Option<f64>,
+    pub complex: Option<(f64, f64)>,
+    /// As written.
+    pub text: Box<str>,
+}
+
+impl Expr {
+    pub(crate) fn pos(&self) -> usize {
+        match self {
+            Self::Dot(pos) | Self::Nil(pos) | Self::Bool(pos, _) => *pos,
+            Self::Number(number) => number.pos,
+            Self::String(text) => text.pos,
+            Self::Field(field) => field.pos,
+            Self::Variable(variable) => variable.pos,
+            Self::Chain(chain) => chain.pos,
+            Self::Function(function) => function.pos,
+            Self::Pipe(pipe) => pipe.pos,
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Dot(_) => out.push(b'.'),
+            Self::Nil(_) => out.extend_from_slice(b"nil"),
+            Self::Bool(_, truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
+            Self::Number(number) => out.extend_from_slice(number.text.as_bytes()),
+            Self::String(text) => out.extend_from_slice(&text.quoted),
+            Self::Field(field) => write_fields(out, &field.names),
+            Self::Variable(variable) => {
+                out.extend_from_slice(variable.name.as_bytes());
+                write_fields(out, &variable.fields);
+            }
+            Self::Chain(chain) => {
+                chain.base.write_argument(out);
+                write_fields(out, &chain.fields);
+            }
+            Self::Function(function) => out.extend_from_slice(function.name.as_bytes()),
+            Self::Pipe(pipe) => pipe.write(out),
+        }
+    }
+
+    /// Prints it as an argument: a pipeline gets its parentheses.
+    fn write_argument(&self, out: &mut Vec<u8>) {
+        if let Self::Pipe(pipe) = self {
+            out.push(b'(');
+            pipe.write(out);
+            out.push(b')');
+        } else {
+            self.write(out);
+        }
+    }
+}
+
+impl Command {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        for (i, arg) in self.args.iter().enumerate() {
+            if i > 0 {
+                out.push(b' ');
+            }
+            arg.write_argument(out);
+        }
+    }
+}
+
+impl Pipe {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        for (i, decl) in self.decl.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(b", ");
+            }
+            out.extend_from_slice(decl.name.as_bytes());
+        }
+        if !self.decl.is_empty() {
+            out.extend_from_slice(if self.is_assign { b" = " } else { b" := " });
+        }
+        for (i, command) in self.cmds.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(b" | ");
+            }
+            command.write(out);
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn pos(&self) -> usize {
+        match self {
+            Self::Action(action) => action.pos,
+            Self::If(branch) | Self::With(branch) | Self::Range(branch) => branch.pos,
+            Self::Template(call) => call.pos,
+            Self::Text(_) | Self::Break | Self::Continue => 0,
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => out.extend_from_slice(text),
+            Self::Action(action) => {
+                out.extend_from_slice(b"{{");
+                action.pipe.write(out);
+                out.extend_from_slice(b"}}");
+            }
+            Self::If(branch) => branch.write("if", out),
+            Self::With(branch) => branch.write("with", out),
+            Self::Range(branch) => branch.write("range", out),
+            Self::Template(call) => call.write(out),
+            Self::Break => out.extend_from_slice(b"{{break}}"),
+            Self::Continue => out.extend_from_slice(b"{{continue}}"),
+        }
+    }
+}
+
+impl Branch {
+    fn write(&self, keyword: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{{");
+        out.extend_from_slice(keyword.as_bytes());
+        out.push(b' ');
+        self.pipe.write(out);
+        out.extend_from_slice(b"}}");
+        self.body.iter().for_each(|node| node.write(out));
+        if let Some(otherwise) = &self.otherwise {
+            out.extend_from_slice(b"{{else}}");
+            otherwise.iter().for_each(|node| node.write(out));
+        }
+        out.extend_from_slice(b"{{end}}");
+    }
+}
+
+impl TemplateCall {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{{template ");
+        out.extend_from_slice(&printf::quote(self.name.as_bytes()));
+        if let Some(pipe) = &self.pipe {
+            out.push(b' ');
+            pipe.write(out);
+        }
+        out.extend_from_slice(b"}}");
+    }
+}
+
+fn write_fields(out: &mut Vec<u8>, fields: &[Box<str>]) {
+    for field in fields {
+        out.push(b'.');
+        out.extend_from_slice(field.as_bytes());
+    }
+}

@@ -1,0 +1,58 @@
+//! Splits rendered text into documents.
+
+/// The documents of `text`, without those that are blank.
+///
+/// A separator is `---` at the start of a line, whatever follows it on the line: `---kind: A` begins a document,
+/// and a block scalar with `---` in its first column is cut in two.
+///
+/// # Compatibility
+/// As Helm v4 `pkg/release/v1/util/manifest.go:SplitManifests`: cut at `(?m)^---[ \t]*`, white space trimmed on
+/// the left only.
+///
+/// # Examples
+/// ```
+/// use pintle_helm::manifest::split;
+/// assert_eq!(split("\na: 1\n---\n \n--- # c\nb: 2\n"), ["a: 1\n", "# c\nb: 2\n"]);
+/// ```
+pub fn split(text: &str) -> Vec<&str> {
+    let text = text.trim_start();
+    let mut documents = Vec::new();
+    let (mut start, mut line_start) = (0, 0);
+    while let Some(line) = text.get(line_start..) {
+        if let Some(rest) = line.strip_prefix("---") {
+            documents.push(text.get(start..line_start).unwrap_or_default());
+            start = text.len() - rest.trim_start_matches([' ', '\t']).len();
+        }
+        match line.find('\n') {
+            Some(end) => line_start += end + 1,
+            None => break,
+        }
+    }
+    documents.push(text.get(start..).unwrap_or_default());
+    documents.into_iter().map(str::trim_start).filter(|document| !document.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What helm v4.3.1 does with the conformance cases `manifest.split.*`.
+    #[test]
+    fn texts_are_cut_as_in_helm() {
+        for (text, expected) in [
+            ("kind: A\n---\nkind: B\n", vec!["kind: A\n", "kind: B\n"]),
+            ("---\nkind: A\n", vec!["kind: A\n"]),
+            ("kind: A\n---kind: B\n", vec!["kind: A\n", "kind: B\n"]),
+            ("kind: A\n----\nkind: B\n", vec!["kind: A\n", "-\nkind: B\n"]),
+            ("kind: A\n ---\nkind: B\n", vec!["kind: A\n ---\nkind: B\n"]),
+            ("kind: A\n---\n\n---\nkind: C\n", vec!["kind: A\n", "kind: C\n"]),
+            ("kind: A\n------\nkind: B", vec!["kind: A\n", "---\nkind: B"]),
+            ("\n\n  \n", vec![]),
+            ("", vec![]),
+            ("---", vec![]),
+            ("   \nkind: A   \n\n   ", vec!["kind: A   \n\n   "]),
+        ] {
+            assert_eq!(split(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What templates see: `.Values`, `.Chart`, `.Release`, `.Files`, `.Capabilities`, `.Subcharts` and `.Template`.
+//!
+//! One context a chart, shared by its templates: what a template changes with `set`, templates that are executed
+//! later see. A subchart's `.Values` is the same map as the section of its parent's.
+
+use std::collections::BTreeMap;
+
+use pintle_gotemplate::{Entries, FuncError, Map, MapType, Method, NamedMap, Value};
+use pintle_goyaml::Value as Plain;
+
+use super::capabilities::{CapabilitiesObject, no_args, one_string};
+use super::convert;
+use super::files::Files;
+use super::{Capabilities, ReleaseFacts};
+use crate::chart::{Chart, ImportValue, Metadata};
+use crate::values::Values;
+
+/// A template file, ready to be parsed and executed.
+pub(super) struct Template {
+    /// `lab/charts/kid/templates/x.yaml`.
+    pub(super) name: String,
+    /// Its text.
+    pub(super) text: std::sync::Arc<[u8]>,
+    /// The context of its chart.
+    pub(super) dot: Value,
+    context: Map,
+    base_path: String,
+}
+
+impl Template {
+    /// Whether it is only there to be included.
+    pub(super) fn is_partial(&self) -> bool {
+        self.name.rsplit('/').next().unwrap_or_default().starts_with('_')
+    }
+
+    /// Puts `.Template` into the context; it stays there, for `.Subcharts` to show.
+    pub(super) fn enter(&self) {
+        let template = Entries::from([
+            ("Name".into(), Value::string(&self.name)),
+            ("BasePath".into(), Value::string(&self.base_path)),
+        ]);
+        self.context.insert("Template", Value::Map(Map::typed(VALUES, template)));
+    }
+}
+
+/// The templates of a chart and of the charts below it, in the order in which they are parsed and executed: deepest
+/// first, names backwards, so that of two definitions the one nearer to the root wins.
+///
+/// # Compatibility
+/// As Helm v4 `pkg/engine/engine.go:allTemplates` and `sortTemplates`.
+pub(super) fn templates(
+    chart: &Chart,
+    values: &Values,
+    facts: &ReleaseFacts,
+    capabilities: &Capabilities,
+) -> Vec<Template> {
+    let release = Value::map(Entries::from([
+        ("Name".into(), Value::string(&facts.name)),
+        ("Namespace".into(), Value::string(&facts.namespace)),
+        ("IsUpgrade".into(), Value::Bool(facts.is_upgrade)),
+        ("IsInstall".into(), Value::Bool(!facts.is_upgrade)),
+        ("Revision".into(), Value::int(i64::from(facts.revision))),
+        ("Service".into(), Value::string("Helm")),
+    ]));
+    let shared = Shared { release, capabilities: CapabilitiesObject::value(capabilities) };
+    let mut templates = BTreeMap::new();
+    let values = named(&convert::entries(&values.0));
+    collect(chart, &shared, values, true, chart.name(), &mut templates);
+    let mut templates: Vec<Template> = templates.into_values().collect();
+    templates.sort_by(|a, b| {
+        let depth = |template: &Template| template.name.matches('/').count();
+        depth(b).cmp(&depth(a)).then_with(|| b.name.cmp(&a.name))
+    });
+    templates
+}
+
+/// What all contexts have in common.
+struct Shared {
+    release: Value,
+    capabilities: Value,
+}
+
+fn collect(
+    chart: &Chart,
+    shared: &Shared,
+    values: Map,
+    is_root: bool,
+    path: &str,
+    templates: &mut BTreeMap<String, Template>,
+) -> Map {
+    let subcharts = Map::new(Entries::new());
+    for child in &chart.dependencies {
+        // Go: `Table`, so a section that is no map leaves the child without values.
+        let section = match values.get(child.name().as_bytes()) {
+            Some(Value::Map(section)) => named(&section),
+            _ => named(&Map::new(Entries::new())),
+        };
+        let path = format!("{path}/charts/{}", child.name());
+        let context = collect(child, shared, section, false, &path, templates);
+        subcharts.insert(child.name(), Value::Map(context.as_any()));
+    }
+    let context = Map::new(Entries::from([
+        ("Chart".into(), chart_map(&chart.metadata, is_root)),
+        ("Files".into(), Files::of(chart).into_value()),
+        ("Release".into(), shared.release.clone()),
+        ("Capabilities".into(), shared.capabilities.clone()),
+        ("Values".into(), Value::Map(values)),
+        ("Subcharts".into(), Value::Map(subcharts)),
+    ]));
+    let library = chart.metadata.kind.eq_ignore_ascii_case("library");
+    for file in &chart.templates {
+        let partial = file.name.rsplit('/').next().unwrap_or_default().starts_with('_');
+        if library && !partial {
+            continue;
+        }
+        let name = format!("{path}/{}", file.name);
+        let template = Template {
+            name: name.clone(),
+            text: file.data.clone(),
+            dot: Value::Map(named(&context)),
+            context: context.clone(),
+            base_path: format!("{path}/templates"),
+        };
+        templates.insert(name, template);
+    }
+    context
+}
+
+/// `.Chart` of Helm 4: the struct's Go names as keys, empty fields included.
+fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
+    let list = |texts: &[String]| Value::list(texts.iter().map(Value::string).collect());
+    let maintainers = metadata.maintainers.iter().map(|maintainer| {
+        Value::map(Entries::from([
+            ("Name".into(), Value::string(&maintainer.name)),
+            ("Email".into(), Value::string(&maintainer.email)),
+            ("URL".into(), Value::string(&maintainer.url)),
+        ]))
+    });
+    let dependencies = metadata.dependencies.iter().map(|dependency| {
+        let imports = dependency.import_values.iter().map(|import| match import {
+            ImportValue::Export(name) => Value::string(name),
+            ImportValue::Path { child, parent } => Value::Map(Map::typed(
+                MapType::String,
+                Entries::from([
+                    ("child".into(), Value::string(child)),
+                    ("parent".into(), Value::string(parent)),
+                ]),
+            )),
+            ImportValue::Other(other) => convert::value(other),
+        });
+        Value::map(Entries::from([
+            ("Name".into(), Value::string(&dependency.name)),
+            ("Version".into(), Value::string(&dependency.version)),
+            ("Repository".into(), Value::string(&dependency.repository)),
+            ("Condition".into(), Value::string(&dependency.condition)),
+            ("Tags".into(), list(&dependency.tags)),
+            ("Enabled".into(), Value::Bool(dependency.enabled)),
+            ("ImportValues".into(), Value::list(imports.collect())),
+            ("Alias".into(), Value::string(&dependency.alias)),
+        ]))
+    });
+    let annotations =
+        metadata.annotations.iter().map(|(key, value)| (key.into(), Value::string(value))).collect();
+    Value::map(Entries::from([
+        ("Name".into(), Value::string(&metadata.name)),
+        ("Home".into(), Value::string(&metadata.home)),
+        ("Sources".into(), list(&metadata.sources)),
+        ("Version".into(), Value::string(&metadata.version)),
+        ("Description".into(), Value::string(&metadata.description)),
+        ("Keywords".into(), list(&metadata.keywords)),
+        ("Maintainers".into(), Value::list(maintainers.collect())),
+        ("Icon".into(), Value::string(&metadata.icon)),
+        ("APIVersion".into(), Value::string(&metadata.api_version)),
+        ("Condition".into(), Value::string(&metadata.condition)),
+        ("Tags".into(), Value::string(&metadata.tags)),
+        ("AppVersion".into(), Value::string(&metadata.app_version)),
+        ("Deprecated".into(), Value::Bool(metadata.deprecated)),
+        ("Annotations".into(), Value::Map(Map::typed(MapType::String, annotations))),
+        ("KubeVersion".into(), Value::string(&metadata.kube_version)),
+        ("Dependencies".into(), Value::list(dependencies.collect())),
+        ("Type".into(), Value::string(&metadata.kind)),
+        ("IsRoot".into(), Value::Bool(is_root)),
+    ]))
+}
+
+/// Values as a template's `.Values`.
+pub(crate) fn to_template_values(values: &BTreeMap<String, Plain>) -> Value {
+    Value::Map(named(&convert::entries(values)))
+}
+
+/// The type of `.` and `.Values`.
+const VALUES: MapType = MapType::Named(&NAMED);
+
+static NAMED: NamedMap = NamedMap { name: "common.Values", method };
+
+/// The same map as a `common.Values`.
+fn named(map: &Map) -> Map {
+    Map { ty: VALUES, entries: map.entries.clone() }
+}
+
+/// Helm v4 `pkg/chart/common/values.go`: the methods hide keys of their names.
+fn method(map: &Map, name: &str) -> Option<Method> {
+    let map = map.clone();
+    match name {
+        "AsMap" => Some(no_args(move || Ok(Value::Map(map.as_any())))),
+        "YAML" => Some(no_args(move || {
+            let text = convert::to_yaml(&Value::Map(map.as_any())).map_err(FuncError::Message)?;
+            Ok(Value::string(text))
+        })),
+        "Table" => Some(one_string(move |path| table(&map, &path.to_string_lossy()).map(Value::Map))),
+        "PathValue" => Some(one_string(move |path| path_value(&map, &path.to_string_lossy()))),
+        _ => None,
+    }
+}
+
+fn table(map: &Map, path: &str) -> Result<Map, FuncError> {
+    let mut table = map.clone();
+    for key in path.split('.') {
+        table = match table.get(key.as_bytes()) {
+            Some(Value::Map(inner)) => named(&inner),
+            _ => return Err(FuncError::Message(format!("{key:?} is not a table"))),
+        };
+    }
+    Ok(table)
+}
+
+fn path_value(map: &Map, path: &str) -> Result<Value, FuncError> {
+    if path.is_empty() {
+        return Err("YAML path cannot be empty".into());
+    }
+    let (tables, key) = path.rsplit_once('.').map_or((None, path), |(tables, key)| (Some(tables), key));
+    let none = || FuncError::Message(format!("{key:?} is not a value"));
+    let table = match tables {
+        Some(tables) => table(map, tables).map_err(|_| none())?,
+        None => map.clone(),
+    };
+    match table.get(key.as_bytes()) {
+        None | Some(Value::Map(_)) => Err(none()),
+        Some(value) => Ok(value),
+    }
+}

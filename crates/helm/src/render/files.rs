@@ -1,0 +1,129 @@
+//! `.Files`: the chart's files that are neither templates nor metadata.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pintle_gotemplate::{Entries, Method, Object, Str, Value};
+
+use super::capabilities::{no_args, one_string};
+use super::convert;
+use super::glob::Glob;
+use crate::chart::Chart;
+
+/// `engine.files`.
+///
+/// # Compatibility
+/// As Helm v4 `pkg/engine/files.go`.
+#[derive(Clone, Default)]
+pub(super) struct Files(BTreeMap<Arc<str>, Arc<[u8]>>);
+
+impl Files {
+    pub(super) fn of(chart: &Chart) -> Self {
+        Self(chart.files.iter().map(|file| (file.name.clone(), file.data.clone())).collect())
+    }
+
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(Rc::new(self))
+    }
+
+    fn get(&self, name: &Str) -> &[u8] {
+        name.to_str().and_then(|name| self.0.get(name)).map(|data| &**data).unwrap_or_default()
+    }
+
+    fn glob(&self, pattern: &Str) -> Self {
+        let pattern = pattern.to_string_lossy();
+        // Helm: a pattern that cannot be read matches everything.
+        let glob = Glob::parse(&pattern);
+        let matches = |name: &str| glob.as_ref().is_none_or(|glob| glob.matches(name));
+        let files = self.0.iter().filter(|(name, _)| matches(name));
+        Self(files.map(|(name, data)| (name.clone(), data.clone())).collect())
+    }
+
+    fn lines(&self, name: &Str) -> Value {
+        let data = self.get(name);
+        if data.is_empty() {
+            return Value::strings(Vec::<Str>::new());
+        }
+        Value::strings(data.strip_suffix(b"\n").unwrap_or(data).split(|byte| *byte == b'\n').map(Str::from))
+    }
+
+    /// A YAML map from base names to texts.
+    fn to_yaml(&self, text: impl Fn(&[u8]) -> Str) -> Value {
+        let entries: Entries = self
+            .0
+            .iter()
+            .map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).into(), Value::String(text(data))))
+            .collect();
+        let yaml = convert::to_yaml(&Value::map(entries)).unwrap_or_default();
+        Value::string(yaml.strip_suffix('\n').unwrap_or(&yaml))
+    }
+}
+
+impl Object for Files {
+    fn type_name(&self) -> &str {
+        "engine.files"
+    }
+
+    fn kind(&self) -> &'static str {
+        "map"
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        // Go: the zero value of a map of byte slices is an empty slice.
+        Some(Value::bytes(self.get(&name.into())))
+    }
+
+    fn method(self: Rc<Self>, name: &str) -> Option<Method> {
+        Some(match name {
+            "Get" => one_string(move |name| Ok(Value::string(self.get(name)))),
+            "GetBytes" => one_string(move |name| Ok(Value::bytes(self.get(name)))),
+            "Glob" => one_string(move |pattern| Ok(self.glob(pattern).into_value())),
+            "Lines" => one_string(move |name| Ok(self.lines(name))),
+            "AsConfig" => no_args(move || Ok(self.to_yaml(|data| data.into()))),
+            "AsSecrets" => no_args(move || Ok(self.to_yaml(|data| STANDARD.encode(data).into()))),
+            _ => return None,
+        })
+    }
+
+    fn print(&self) -> Vec<u8> {
+        let mut text = b"map[".to_vec();
+        for (i, (name, data)) in self.0.iter().enumerate() {
+            if i > 0 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(name.as_bytes());
+            text.push(b':');
+            text.extend_from_slice(&pintle_gotemplate::printf::to_text(&Value::bytes(data)));
+        }
+        text.push(b']');
+        text
+    }
+
+    fn truth(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn to_plain(&self) -> Option<Value> {
+        Some(Value::map(self.0.iter().map(|(name, data)| ((&**name).into(), Value::bytes(data))).collect()))
+    }
+
+    fn entries(&self) -> Option<Vec<(Value, Value)>> {
+        Some(self.0.iter().map(|(name, data)| (Value::string(&**name), Value::bytes(data))).collect())
+    }
+
+    fn len(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+
+    fn equals(&self, other: &dyn Object) -> bool {
+        other.as_any().downcast_ref::<Self>().is_some_and(|other| self.0 == other.0)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,248 @@
+//! Rendering: a chart and its values become a manifest.
+//!
+//! Every template of the chart and of the charts below it is one named template of one set; all files but partials
+//! are executed, and what they write is sorted into a [`Manifest`]. Pure but for [`Lookup`]: no file, no network, no
+//! environment. Rendering runs on a thread of its own with a deep stack, so it may be called from anywhere.
+
+mod capabilities;
+mod context;
+mod convert;
+mod duration;
+mod error;
+mod files;
+mod funcs;
+mod glob;
+mod toml;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use pintle_gotemplate::{Funcs, MissingKey, Options, RECOMMENDED_STACK, TemplateSet};
+use pintle_sprig::Environment;
+
+use crate::chart::Chart;
+use crate::manifest::Manifest;
+use crate::values::Values;
+
+pub use capabilities::{Capabilities, InvalidKubeVersion, KubeVersion};
+pub use error::{Place, RenderError};
+
+pub(crate) use context::to_template_values;
+
+/// What templates see as `.Release`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseFacts {
+    /// The release's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The revision that is being made.
+    pub revision: u32,
+    /// Whether there is a revision before it.
+    pub is_upgrade: bool,
+}
+
+/// Asks the cluster for objects on behalf of a template.
+pub trait Lookup: Send + Sync {
+    /// The object of that name, or the list of all when `name` is empty; an empty object where there is none.
+    ///
+    /// # Errors
+    /// A message, which fails the template.
+    fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<serde_json::Value, String>;
+}
+
+/// Rendering without a cluster: nothing is ever found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCluster;
+
+impl Lookup for NoCluster {
+    fn lookup(&self, _: &str, _: &str, _: &str, _: &str) -> Result<serde_json::Value, String> {
+        Ok(serde_json::Value::Object(serde_json::Map::new()))
+    }
+}
+
+/// How far a render may go, and what it leaves out.
+#[derive(Clone, Debug)]
+pub struct RenderOptions {
+    /// How many nodes of templates may be executed.
+    pub steps: u64,
+    /// How many bytes may be written, intermediate results included.
+    pub output_bytes: u64,
+    /// When to stop.
+    pub deadline: Option<Instant>,
+    /// Whether the notes of subcharts are part of the notes.
+    pub subchart_notes: bool,
+}
+
+impl Default for RenderOptions {
+    fn default() -> Self {
+        let limits = pintle_gotemplate::Limits::default();
+        Self { steps: limits.steps, output_bytes: limits.output, deadline: None, subchart_notes: false }
+    }
+}
+
+/// Nested templates; Helm's own guard in `include` stops at a thousand.
+const MAX_NESTING: usize = 4_000;
+
+/// The stack that this nesting may need.
+const STACK: usize = 4 * RECOMMENDED_STACK;
+
+/// Renders a chart.
+///
+/// `chart` and `values` are those of [`Coalesced`](crate::values::Coalesced).
+///
+/// # Errors
+/// A template cannot be parsed or executed, a budget runs out, or what comes out is no manifest.
+///
+/// # Compatibility
+/// As Helm v4 `pkg/action/action.go:renderResources` and `pkg/engine`.
+pub fn render(
+    chart: &Arc<Chart>,
+    values: &Values,
+    facts: &ReleaseFacts,
+    capabilities: &Capabilities,
+    lookup: &Arc<dyn Lookup>,
+    options: &RenderOptions,
+) -> Result<Manifest, RenderError> {
+    let wanted = &chart.metadata.kube_version;
+    if !wanted.is_empty() && !crate::values::compatible(wanted, &capabilities.kube_version.comparable) {
+        return Err(RenderError::IncompatibleKubeVersion {
+            wanted: wanted.clone(),
+            found: capabilities.kube_version.version.clone(),
+        });
+    }
+    let render = || render_here(chart, values, facts, capabilities, lookup, options);
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("render".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, render)
+            .map_err(|source| RenderError::Thread { source })?
+            .join()
+            .map_err(|panic| RenderError::Panicked { message: panic_text(&*panic) })?
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown panic").to_owned()
+}
+
+/// The part of a render that a template's functions need.
+pub(crate) struct Host {
+    lookup: Arc<dyn Lookup>,
+    /// How often each name is being included right now.
+    included: RefCell<HashMap<Vec<u8>, usize>>,
+}
+
+fn render_here(
+    chart: &Arc<Chart>,
+    values: &Values,
+    facts: &ReleaseFacts,
+    capabilities: &Capabilities,
+    lookup: &Arc<dyn Lookup>,
+    options: &RenderOptions,
+) -> Result<Manifest, RenderError> {
+    let templates = context::templates(chart, values, facts, capabilities);
+    let set = chart.parsed.get_or_parse(&templates)?;
+    let host = Host { lookup: lookup.clone(), included: RefCell::default() };
+    let environment = Environment::new().with_host(host);
+    let limits = pintle_gotemplate::Limits {
+        depth: MAX_NESTING,
+        steps: options.steps,
+        output: options.output_bytes,
+        deadline: options.deadline,
+        ..pintle_gotemplate::Limits::for_stack(STACK)
+    };
+    let engine_options = Options { missing_key: MissingKey::Zero, limits };
+    let mut files = BTreeMap::new();
+    let mut notes = Vec::new();
+    let root_notes = format!("{}/templates/NOTES.txt", chart.name());
+    for template in &templates {
+        if template.is_partial() {
+            continue;
+        }
+        template.enter();
+        let written = set
+            .execute(&template.name, &template.dot, funcs(), &environment, &engine_options)
+            .map_err(|source| error::of_execution(&source))?;
+        let text = without_no_value(&written);
+        if template.name.ends_with("NOTES.txt") {
+            if options.subchart_notes || template.name == root_notes {
+                notes.push(text);
+            }
+        } else {
+            files.insert(template.name.clone(), text);
+        }
+    }
+    let mut manifest = Manifest::from_files(&files).map_err(RenderError::Manifest)?;
+    manifest.notes = notes.join("\n");
+    manifest.crds = chart.crds();
+    manifest.impure = environment.used();
+    Ok(manifest)
+}
+
+/// Go prints a missing key as `<no value>`; Helm deletes the words, whoever wrote them.
+fn without_no_value(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).replace("<no value>", "")
+}
+
+/// The function table: Go's, sprig's and Helm's.
+fn funcs() -> &'static Funcs {
+    static FUNCS: OnceLock<Funcs> = OnceLock::new();
+    FUNCS.get_or_init(funcs::table)
+}
+
+/// The parsed templates of a chart.
+///
+/// Which templates a release has depends on its values: they disable subcharts and name them. So there may be several
+/// sets; few releases of a chart differ in that.
+#[derive(Clone, Default)]
+pub(crate) struct ParsedTemplates(Arc<Mutex<Vec<(Vec<String>, TemplateSet)>>>);
+
+/// More different sets than this are not kept.
+const MAX_SETS: usize = 4;
+
+impl ParsedTemplates {
+    fn get_or_parse(&self, templates: &[context::Template]) -> Result<TemplateSet, RenderError> {
+        let names: Vec<String> = templates.iter().map(|template| template.name.clone()).collect();
+        let known = self.lock().iter().find(|(known, _)| *known == names).map(|(_, set)| set.clone());
+        if let Some(set) = known {
+            return Ok(set);
+        }
+        // Parsed without the lock: another release may do the same work, but none has to wait.
+        let mut set = TemplateSet::new();
+        for template in templates {
+            set.parse(&template.name, &template.text, funcs()).map_err(|source| error::of_parsing(&source))?;
+        }
+        let mut sets = self.lock();
+        if sets.len() >= MAX_SETS {
+            sets.remove(0);
+        }
+        sets.push((names, set.clone()));
+        Ok(set)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Vec<String>, TemplateSet)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ParsedTemplates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ParsedTemplates({})", self.lock().len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! User values over a chart's defaults, down through the charts it depends on.
+//!
+//! Maps merge, everything else is replaced, a user's null deletes a default, `global` reaches every subchart.
+
+use std::sync::Arc;
+
+use pintle_goyaml::Value;
+
+use super::table::{Node, Table, coalesce_tables, concat};
+use super::{Error, Values, dependencies, merge_layers, schema};
+use crate::chart::Chart;
+
+/// What may be left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CoalesceOptions {
+    /// Does not check `values.schema.json`.
+    pub skip_schema_validation: bool,
+}
+
+/// A chart and its values, as a release uses them.
+#[derive(Clone, Debug)]
+pub struct Coalesced {
+    /// The chart with its dependencies decided: disabled ones gone, aliases applied, values imported.
+    pub chart: Arc<Chart>,
+    /// What the user set, all layers merged: the `config` of the release record.
+    pub config: Values,
+    /// What templates see as `.Values`.
+    pub values: Values,
+    /// What Helm would warn about.
+    pub warnings: Vec<String>,
+}
+
+/// Puts layers of user values, later ones over earlier ones, over the chart's defaults.
+///
+/// # Errors
+/// A subchart's section is no map, or the values break a schema.
+///
+/// # Compatibility
+/// As Helm v4 `ProcessDependencies` and then `ToRenderValues`.
+pub fn coalesce(
+    chart: &Arc<Chart>,
+    layers: impl IntoIterator<Item = Values>,
+    options: CoalesceOptions,
+) -> Result<Coalesced, Error> {
+    let config = merge_layers(layers);
+    let mut warnings = Vec::new();
+    let chart = dependencies::decide(chart, &config, &mut warnings)
+        .map_err(|error| Error::Dependencies(Box::new(error)))?;
+    let values = with_defaults(&chart, &config, false, &mut warnings)?.to_values()?;
+    if !options.skip_schema_validation {
+        schema::check(&chart, &values)?;
+    }
+    Ok(Coalesced { chart, config, values, warnings })
+}
+
+/// `values` over the defaults of `chart` and of the charts below it; with `merge`, nulls are kept.
+pub(super) fn with_defaults(
+    chart: &Chart,
+    values: &Values,
+    merge: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Table, Error> {
+    let table = Table::from_values(values);
+    let mut walk = Walk { merge, warnings };
+    walk.chart(chart, &table, "")?;
+    Ok(table)
+}
+
+struct Walk<'w> {
+    merge: bool,
+    warnings: &'w mut Vec<String>,
+}
+
+impl Walk<'_> {
+    fn chart(&mut self, chart: &Chart, target: &Table, prefix: &str) -> Result<(), Error> {
+        self.defaults(chart, target, prefix)?;
+        for dependency in &chart.dependencies {
+            let name = dependency.name();
+            let section = match target.get(name) {
+                None => {
+                    let section = Table::default();
+                    target.insert(name, Node::Table(section.clone()));
+                    section
+                }
+                Some(Node::Table(section)) => section,
+                Some(Node::Leaf(value)) => {
+                    return Err(Error::SubchartSection { chart: name.to_owned(), value: go_bool(&value) });
+                }
+            };
+            let prefix = concat(prefix, chart.name());
+            self.globals(&section, target, &prefix)?;
+            self.chart(dependency, &section, &prefix)?;
+        }
+        Ok(())
+    }
+
+    /// Helm v4 `coalesceValues`.
+    fn defaults(&mut self, chart: &Chart, target: &Table, prefix: &str) -> Result<(), Error> {
+        let prefix = concat(prefix, chart.name());
+        for (key, default) in Table::from_values(&chart.values).entries() {
+            match target.get(&key) {
+                Some(own) if own.is_null() && !self.merge => target.remove(&key),
+                Some(Node::Table(own)) => match &default {
+                    Node::Table(default) => {
+                        // A subchart's section keeps its nulls: they meet the subchart's own defaults later.
+                        let merge = self.merge || chart.dependencies.iter().any(|child| child.name() == key);
+                        if !merge {
+                            default.remove_nulls();
+                        }
+                        coalesce_tables(&own, default, &concat(&prefix, &key), merge, self.warnings, 0)?;
+                    }
+                    leaf if leaf.is_null() => {}
+                    Node::Leaf(_) => {
+                        self.warnings.push(format!("skipped value for {prefix}.{key}: Not a table."));
+                    }
+                },
+                Some(Node::Leaf(_)) => {}
+                None => {
+                    if !self.merge {
+                        if default.is_null() {
+                            continue;
+                        }
+                        if let Node::Table(table) = &default {
+                            table.remove_nulls();
+                        }
+                    }
+                    target.insert(&key, default);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Helm v4 `coalesceGlobals`: the parent's `global` into the section's.
+    fn globals(&mut self, section: &Table, parent: &Table, prefix: &str) -> Result<(), Error> {
+        const GLOBAL: &str = "global";
+        let own = match section.get(GLOBAL) {
+            None => Table::default(),
+            Some(Node::Table(own)) => own,
+            Some(Node::Leaf(_)) => {
+                self.warnings.push("skipping globals because destination global is not a table.".to_owned());
+                return Ok(());
+            }
+        };
+        let theirs = match parent.get(GLOBAL) {
+            None => Table::default(),
+            Some(Node::Table(theirs)) => theirs,
+            Some(Node::Leaf(_)) => {
+                self.warnings.push("skipping globals because source global is not a table.".to_owned());
+                return Ok(());
+            }
+        };
+        for (key, node) in theirs.entries() {
+            match (&node, own.get(&key)) {
+                (Node::Table(theirs), None) => own.insert(&key, Node::Table(theirs.shallow_copy())),
+                (Node::Table(theirs), Some(Node::Table(mine))) => {
+                    let merged = theirs.shallow_copy();
+                    coalesce_tables(&merged, &mine, &concat(prefix, &key), true, self.warnings, 0)?;
+                    own.insert(&key, Node::Table(merged));
+                }
+                (Node::Table(_), Some(Node::Leaf(_))) => {
+                    self.warnings.push(format!("Conflict: cannot merge map onto non-map for {key:?}. Skipping."));
+                }
+                (Node::Leaf(_), Some(Node::Table(_))) => {
+                    self.warnings.push(format!("key {key} is table. Skipping"));
+                }
+                (Node::Leaf(_), _) => own.insert(&key, node),
+            }
+        }
+        section.insert(GLOBAL, Node::Table(own));
+        Ok(())
+    }
+}
+
+/// What Go's `%t` makes of a value that is no boolean.
+fn go_bool(value: &Value) -> String {
+    match value {
+        Value::Null => "%!t(<nil>)".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => format!("%!t(int64={value})"),
+        Value::Uint(value) => format!("%!t(uint64={value})"),
+        Value::Float(value) => format!("%!t(float64={})", crate::decode::go_float(*value)),
+        Value::String(value) => format!("%!t(string={value})"),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(go_bool).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(entries) => {
+            let entries: Vec<_> =
+                entries.iter().map(|(key, value)| format!("%!t(string={key}):{}", go_bool(value))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+    }
+}

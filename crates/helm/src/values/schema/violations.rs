@@ -1,0 +1,309 @@
+//! Violations of a schema, worded and grouped as `github.com/santhosh-tekuri/jsonschema` does.
+//!
+//! That library stops at the first of `type`, `const`, `enum` and `format` that a value breaks, reports the other
+//! keywords of a schema in a fixed order, and puts several violations of one schema under one heading. Ours reports a
+//! flat list with the keyword's path, from which the same tree is made.
+
+use jsonschema::ValidationError;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::Value as Json;
+
+type Violation = ValidationError<'static>;
+
+/// The lines of all violations.
+pub(super) fn describe(errors: &[Violation]) -> String {
+    let errors: Vec<&Violation> = errors.iter().collect();
+    let mut lines = Vec::new();
+    for node in assemble(&errors, 0, 0) {
+        node.print(0, &mut lines);
+    }
+    lines.join("\n")
+}
+
+/// A violation, or a heading over several.
+struct Node {
+    place: String,
+    text: String,
+    causes: Vec<Node>,
+}
+
+impl Node {
+    fn print(&self, indent: usize, lines: &mut Vec<String>) {
+        lines.push(format!("{}- at '{}': {}", "  ".repeat(indent), self.place, self.text));
+        for cause in &self.causes {
+            cause.print(indent + 1, lines);
+        }
+    }
+}
+
+/// Keywords that end the check of a value, in their order.
+const FIRST: [&str; 4] = ["type", "const", "enum", "format"];
+
+/// The order of the other keywords; one that is not here comes where `properties` stands.
+const ORDER: [&str; 37] = [
+    "$ref", "minProperties", "maxProperties", "required", "dependencies", "minItems", "maxItems", "uniqueItems",
+    "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+    "prefixItems", "items", "properties", "patternProperties", "additionalProperties", "additionalItems", "contains",
+    "minContains", "maxContains", "propertyNames", "dependentSchemas", "dependentRequired", "$dynamicRef", "not",
+    "allOf", "anyOf", "oneOf", "if", "then", "else", "unevaluatedProperties",
+];
+
+/// Keywords whose schemas look at the same value.
+const IN_PLACE: [&str; 12] = [
+    "$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "if", "then", "else", "not", "dependencies",
+    "dependentSchemas",
+];
+
+/// Keywords whose schemas have names or numbers.
+const NAMED: [&str; 8] = [
+    "properties", "patternProperties", "dependentSchemas", "dependencies", "allOf", "anyOf", "oneOf", "prefixItems",
+];
+
+/// The violations of one schema on one value: `path` and `place` say how many parts of the keyword's and of the
+/// value's location lead there.
+fn assemble(errors: &[&Violation], path: usize, place: usize) -> Vec<Node> {
+    let keyword = |error: &Violation| parts(error.evaluation_path().as_str()).get(path).cloned().unwrap_or_default();
+    for first in FIRST {
+        if let Some(error) = errors.iter().find(|error| keyword(error) == first) {
+            return vec![leaf(error)];
+        }
+    }
+    let rank = |word: &str| ORDER.iter().position(|known| *known == word).unwrap_or(18);
+    let mut sorted: Vec<(String, &Violation)> = errors.iter().map(|error| (keyword(error), *error)).collect();
+    sorted.sort_by_key(|(word, _)| rank(word));
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut missing: Vec<String> = Vec::new();
+    let mut done: Vec<(usize, String, String)> = Vec::new();
+    for (word, error) in &sorted {
+        let location = parts(error.evaluation_path().as_str());
+        eprintln!("{:?} {:?} {:?}", location, error.schema_path().as_str(), error.kind());
+        if location.len() <= path + 1 {
+            match error.kind() {
+                ValidationErrorKind::Required { property } => {
+                    missing.push(quote_json(property));
+                    let text = if missing.len() == 1 { "property" } else { "properties" };
+                    let text = format!("missing {text} {}", missing.join(", "));
+                    match nodes.last_mut().filter(|_| missing.len() > 1) {
+                        Some(last) => last.text = text,
+                        None => nodes.push(Node { text, ..leaf(error) }),
+                    }
+                }
+                _ => nodes.push(leaf(error)),
+            }
+            continue;
+        }
+        let named = NAMED.contains(&word.as_str())
+            || (word == "items" && location.get(path + 1).is_some_and(|next| next.parse::<usize>().is_ok()));
+        let deeper = path + if named { 2 } else { 1 };
+        let in_place = IN_PLACE.contains(&word.as_str());
+        let value = parts(error.instance_path().as_str());
+        let inner_place = if in_place { place } else { place + 1 };
+        let key = (
+            deeper,
+            location.get(..deeper).unwrap_or_default().join("/"),
+            value.get(..inner_place).unwrap_or(&value).join("/"),
+        );
+        if done.contains(&key) {
+            continue;
+        }
+        let same: Vec<&Violation> = sorted
+            .iter()
+            .map(|(_, other)| *other)
+            .filter(|other| {
+                let location = parts(other.evaluation_path().as_str());
+                let value = parts(other.instance_path().as_str());
+                location.len() > path + 1
+                    && location.get(..deeper).is_some_and(|location| location.join("/") == key.1)
+                    && value.get(..inner_place).unwrap_or(&value).join("/") == key.2
+            })
+            .collect();
+        done.push(key);
+        if matches!(word.as_str(), "dependencies" | "dependentRequired") {
+            if let ValidationErrorKind::Required { property } = error.kind() {
+                let exists = location.get(path + 1).map(String::as_str).unwrap_or_default();
+                let text = format!("properties {} required, if {} exists", quote_json(property), quote(exists));
+                nodes.push(Node { text, ..leaf(error) });
+                continue;
+            }
+        }
+        let inner = group(assemble(&same, deeper, inner_place), &value, inner_place);
+        if word == "allOf" {
+            match nodes.last_mut().filter(|last| last.text == "'allOf' failed") {
+                Some(all) => all.causes.extend(inner),
+                None => nodes.push(Node {
+                    place: pointer(&value, place),
+                    text: "'allOf' failed".to_owned(),
+                    causes: inner.into_iter().collect(),
+                }),
+            }
+        } else {
+            nodes.extend(inner);
+        }
+    }
+    nodes
+}
+
+/// One node for the violations of one schema.
+fn group(mut nodes: Vec<Node>, value: &[String], place: usize) -> Option<Node> {
+    if nodes.len() < 2 {
+        return nodes.pop();
+    }
+    Some(Node { place: pointer(value, place), text: "validation failed".to_owned(), causes: nodes })
+}
+
+/// A violation with the causes that it carries itself.
+fn leaf(error: &Violation) -> Node {
+    use ValidationErrorKind as Kind;
+    let value = parts(error.instance_path().as_str());
+    let deeper = parts(error.evaluation_path().as_str()).len() + 1;
+    let causes = match error.kind() {
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context
+            .iter()
+            .filter_map(|errors| {
+                let errors: Vec<&Violation> = errors.iter().collect();
+                group(assemble(&errors, deeper, value.len()), &value, value.len())
+            })
+            .collect(),
+        Kind::PropertyNames { error } => vec![Node { place: String::new(), ..leaf(error) }],
+        _ => Vec::new(),
+    };
+    Node { place: error.instance_path().as_str().to_owned(), text: word(error), causes }
+}
+
+fn parts(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(str::to_owned).collect()
+}
+
+fn pointer(value: &[String], place: usize) -> String {
+    value.iter().take(place).map(|part| format!("/{part}")).collect()
+}
+
+fn word(error: &ValidationError<'_>) -> String {
+    use ValidationErrorKind as Kind;
+    let instance: &Json = error.instance();
+    match error.kind() {
+        Kind::AnyOf { .. } => "'anyOf' failed".to_owned(),
+        Kind::OneOfNotValid { .. } => "'oneOf' failed, none matched".to_owned(),
+        Kind::OneOfMultipleValid { context } => {
+            let matched: Vec<String> = context
+                .iter()
+                .enumerate()
+                .filter(|(_, errors)| errors.is_empty())
+                .take(2)
+                .map(|(i, _)| i.to_string())
+                .collect();
+            format!("'oneOf' failed, subschemas {} matched", matched.join(", "))
+        }
+        Kind::PropertyNames { error } => format!("invalid propertyName {}", quote_json(error.instance())),
+        Kind::Not { .. } => "'not' failed".to_owned(),
+        Kind::FalseSchema => "false schema".to_owned(),
+        Kind::Type { kind } => format!("got {}, want {}", type_of(instance), wanted(kind)),
+        Kind::Required { property } => format!("missing property {}", quote_json(property)),
+        Kind::AdditionalProperties { unexpected } => {
+            format!("additional properties {} not allowed", quote_all(unexpected))
+        }
+        Kind::UnevaluatedProperties { unexpected } => {
+            format!("unevaluated properties {} not allowed", quote_all(unexpected))
+        }
+        Kind::AdditionalItems { limit } => {
+            format!("last {} additionalItem(s) not allowed", length(instance).saturating_sub(*limit))
+        }
+        Kind::Enum { options } => match options.as_array() {
+            Some(options) if options.iter().all(|option| !option.is_array() && !option.is_object()) => {
+                let shown: Vec<String> = options.iter().map(show).collect();
+                let one_of = if shown.len() == 1 { "" } else { "one of " };
+                format!("value must be {one_of}{}", shown.join(", "))
+            }
+            _ => "'enum' failed".to_owned(),
+        },
+        Kind::Constant { expected_value } if expected_value.is_array() || expected_value.is_object() => {
+            "'const' failed".to_owned()
+        }
+        Kind::Constant { expected_value } => format!("value must be {}", show(expected_value)),
+        Kind::Pattern { pattern } => format!("{} does not match pattern {}", show(instance), quote(pattern)),
+        Kind::Format { format } => format!("{} is not valid {format}: invalid {format}", show(instance)),
+        Kind::Minimum { limit } => format!("minimum: got {}, want {}", show(instance), show(limit)),
+        Kind::Maximum { limit } => format!("maximum: got {}, want {}", show(instance), show(limit)),
+        Kind::ExclusiveMinimum { limit } => {
+            format!("exclusiveMinimum: got {}, want {}", show(instance), show(limit))
+        }
+        Kind::ExclusiveMaximum { limit } => {
+            format!("exclusiveMaximum: got {}, want {}", show(instance), show(limit))
+        }
+        Kind::MultipleOf { multiple_of } => {
+            format!("multipleOf: got {}, want {}", show(instance), crate::decode::go_float(*multiple_of))
+        }
+        Kind::MinLength { limit } => format!("minLength: got {}, want {limit}", length(instance)),
+        Kind::MaxLength { limit } => format!("maxLength: got {}, want {limit}", length(instance)),
+        Kind::MinItems { limit } => format!("minItems: got {}, want {limit}", length(instance)),
+        Kind::MaxItems { limit } => format!("maxItems: got {}, want {limit}", length(instance)),
+        Kind::MinProperties { limit } => format!("minProperties: got {}, want {limit}", length(instance)),
+        Kind::MaxProperties { limit } => format!("maxProperties: got {}, want {limit}", length(instance)),
+        Kind::UniqueItems => duplicates(instance),
+        Kind::Contains => "no items match contains schema".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn type_of(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "boolean",
+        Json::Number(_) => "number",
+        Json::String(_) => "string",
+        Json::Array(_) => "array",
+        Json::Object(_) => "object",
+    }
+}
+
+fn wanted(kind: &TypeKind) -> String {
+    match kind {
+        TypeKind::Single(one) => one.to_string(),
+        TypeKind::Multiple(set) => set.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+fn length(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.chars().count(),
+        Json::Array(items) => items.len(),
+        Json::Object(fields) => fields.len(),
+        _ => 0,
+    }
+}
+
+fn duplicates(value: &Json) -> String {
+    let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    for (i, a) in items.iter().enumerate() {
+        if let Some(j) = items.iter().skip(i + 1).position(|b| a == b) {
+            return format!("items at {i} and {} are equal", i + 1 + j);
+        }
+    }
+    "items are equal".to_owned()
+}
+
+fn show(value: &Json) -> String {
+    match value {
+        Json::String(text) => quote(text),
+        Json::Array(_) | Json::Object(_) => "value".to_owned(),
+        Json::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => crate::decode::go_float(float),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn quote_json(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), quote)
+}
+
+fn quote_all(texts: &[String]) -> String {
+    texts.iter().map(|text| quote(text)).collect::<Vec<_>>().join(", ")
+}
+
+/// Go's `%q` with the quotes turned round.
+fn quote(text: &str) -> String {
+    let quoted = format!("{text:?}").replace("\\\"", "\"").replace('\'', "\\'");
+    format!("'{}'", quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted))
+}

@@ -1,0 +1,188 @@
+//! Values as Go has them while it merges: maps that several holders share.
+//!
+//! Helm's coalescing copies `global` one level deep only, so what a subchart's defaults add below that level shows
+//! up in the parent too. Shared tables give the same result without anybody having to think of it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use pintle_goyaml::Value;
+
+use super::{Error, MAX_DEPTH, Values};
+
+/// More entries than any chart's values have.
+const MAX_ENTRIES: usize = 2_000_000;
+
+/// A Go map: shared, mutable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table(Rc<RefCell<BTreeMap<String, Node>>>);
+
+/// A value that may be a shared map.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// A map.
+    Table(Table),
+    /// Anything else; lists are never merged, so they stay plain.
+    Leaf(Rc<Value>),
+}
+
+impl Node {
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self, Self::Leaf(value) if matches!(**value, Value::Null))
+    }
+
+    pub(super) fn null() -> Self {
+        Self::Leaf(Rc::new(Value::Null))
+    }
+
+    pub(super) fn from_value(value: &Value) -> Self {
+        match value {
+            Value::Object(entries) => Self::Table(Table::from_entries(entries)),
+            other => Self::Leaf(Rc::new(other.clone())),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn from_values(values: &Values) -> Self {
+        Self::from_entries(&values.0)
+    }
+
+    fn from_entries(entries: &BTreeMap<String, Value>) -> Self {
+        let entries = entries.iter().map(|(key, value)| (key.clone(), Node::from_value(value))).collect();
+        Self(Rc::new(RefCell::new(entries)))
+    }
+
+    /// A copy of this level; what is below stays shared.
+    pub(super) fn shallow_copy(&self) -> Self {
+        Self(Rc::new(RefCell::new(self.0.borrow().clone())))
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Node> {
+        self.0.borrow().get(key).cloned()
+    }
+
+    pub(super) fn insert(&self, key: &str, node: Node) {
+        self.0.borrow_mut().insert(key.to_owned(), node);
+    }
+
+    pub(super) fn remove(&self, key: &str) {
+        self.0.borrow_mut().remove(key);
+    }
+
+    /// The entries as they are now; the table may change while they are walked over.
+    pub(super) fn entries(&self) -> Vec<(String, Node)> {
+        self.0.borrow().iter().map(|(key, node)| (key.clone(), node.clone())).collect()
+    }
+
+    /// The table at a dotted path.
+    pub(super) fn table(&self, path: &str) -> Option<Self> {
+        path.split('.').try_fold(self.clone(), |table, key| match table.get(key)? {
+            Node::Table(table) => Some(table),
+            Node::Leaf(_) => None,
+        })
+    }
+
+    /// The value at a dotted path that is no table.
+    pub(super) fn path_value(&self, path: &str) -> Option<Rc<Value>> {
+        let (table, key) = match path.rsplit_once('.') {
+            Some((tables, key)) => (self.table(tables)?, key),
+            None => (self.clone(), path),
+        };
+        match table.get(key)? {
+            Node::Leaf(value) => Some(value),
+            Node::Table(_) => None,
+        }
+    }
+
+    /// Removes nulls, at every level.
+    pub(super) fn remove_nulls(&self) {
+        for (key, node) in self.entries() {
+            match node {
+                Node::Table(table) => table.remove_nulls(),
+                leaf if leaf.is_null() => self.remove(&key),
+                Node::Leaf(_) => {}
+            }
+        }
+    }
+
+    /// A plain tree of what the table holds.
+    ///
+    /// # Errors
+    /// The tables refer to themselves, or expand to more than is sane.
+    pub(super) fn to_values(&self) -> Result<Values, Error> {
+        let mut entries_left = MAX_ENTRIES;
+        self.expand(0, &mut entries_left).map(Values)
+    }
+
+    fn expand(&self, depth: usize, entries_left: &mut usize) -> Result<BTreeMap<String, Value>, Error> {
+        if depth > MAX_DEPTH {
+            return Err(Error::TooDeep { limit: MAX_DEPTH });
+        }
+        let mut expanded = BTreeMap::new();
+        for (key, node) in self.0.borrow().iter() {
+            *entries_left = entries_left.checked_sub(1).ok_or(Error::TooLarge { limit: MAX_ENTRIES })?;
+            let value = match node {
+                Node::Table(table) => Value::Object(table.expand(depth + 1, entries_left)?),
+                Node::Leaf(value) => (**value).clone(),
+            };
+            expanded.insert(key.clone(), value);
+        }
+        Ok(expanded)
+    }
+}
+
+/// Merges `source` into `target`, which wins; with `merge`, nulls are kept.
+///
+/// # Compatibility
+/// As Helm v4 `pkg/chart/common/util/coalesce.go:coalesceTablesFullKey`.
+pub(super) fn coalesce_tables(
+    target: &Table,
+    source: &Table,
+    prefix: &str,
+    merge: bool,
+    warnings: &mut Vec<String>,
+    depth: usize,
+) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep { limit: MAX_DEPTH });
+    }
+    if Rc::ptr_eq(&target.0, &source.0) {
+        return Ok(());
+    }
+    let mut set_in_source = BTreeSet::new();
+    for (key, node) in source.entries() {
+        if !node.is_null() {
+            set_in_source.insert(key);
+        }
+    }
+    for (key, node) in target.entries() {
+        if node.is_null() {
+            source.insert(&key, Node::null());
+        }
+    }
+    for (key, node) in source.entries() {
+        let full_key = concat(prefix, &key);
+        match (target.get(&key), &node) {
+            // The user nulls a default of the chart.
+            (Some(own), _) if !merge && own.is_null() && set_in_source.contains(&key) => target.remove(&key),
+            (None, _) => target.insert(&key, node),
+            (Some(Node::Table(own)), Node::Table(other)) => {
+                coalesce_tables(&own, other, &full_key, merge, warnings, depth + 1)?;
+            }
+            (Some(Node::Leaf(_)), Node::Table(_)) => {
+                warnings.push(format!("cannot overwrite table with non table for {full_key}"));
+            }
+            (Some(Node::Table(_)), Node::Leaf(_)) if !node.is_null() => {
+                warnings.push(format!("destination for {full_key} is a table. Ignoring non-table value"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn concat(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}

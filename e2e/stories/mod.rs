@@ -1,0 +1,41 @@
+//! The index of stories. Each says in its first line what it tells.
+
+mod bad_input;
+mod broken_upgrade;
+mod efk;
+mod harness;
+mod hooks;
+mod lifecycle;
+mod no_op;
+
+use futures::future::BoxFuture;
+
+use crate::context::Context;
+
+/// A story, and what it needs.
+pub struct Story {
+    /// Its name: that of its file.
+    pub name: &'static str,
+    /// Whether it needs the operator, not only a control plane.
+    pub needs_operator: bool,
+    /// Tells it.
+    pub run: for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>,
+}
+
+/// All stories; the long ones come first, for several are told at one time.
+pub const ALL: &[Story] = &[
+    // Install, upgrade, rollback and removal of three releases that wait for each other.
+    Story { name: "lifecycle", needs_operator: true, run: |cx| Box::pin(lifecycle::run(cx)) },
+    // The same with published charts: Elasticsearch, Fluentd and Kibana.
+    Story { name: "efk", needs_operator: true, run: |cx| Box::pin(efk::run(cx)) },
+    // An upgrade that the server refuses, and one whose pods never become ready.
+    Story { name: "broken_upgrade", needs_operator: true, run: |cx| Box::pin(broken_upgrade::run(cx)) },
+    // Hooks run in order, and one that fails keeps the rest from happening.
+    Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
+    // Every mistake of an author has a reason of its own and changes nothing.
+    Story { name: "bad_input", needs_operator: true, run: |cx| Box::pin(bad_input::run(cx)) },
+    // A release that is as it should be costs the API server next to nothing.
+    Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
+    // The rig itself, with the real helm and without the operator.
+    Story { name: "harness", needs_operator: false, run: |cx| Box::pin(harness::run(cx)) },
+];

@@ -1,0 +1,25 @@
+//! The Kubernetes API of Pintle: types, defaults and validation rules. No I/O.
+//!
+//! The schemas in `crds/` are generated from these types by `pintle crds`. Field names equal Flux's where the
+//! meaning is equal.
+
+mod chart_repository;
+pub mod condition;
+mod duration;
+mod helm_release;
+
+pub use chart_repository::{
+    Artifact, ChartRepository, ChartRepositorySpec, ChartRepositoryStatus, LocalSecretReference,
+};
+pub use condition::Reason;
+pub use duration::GoDuration;
+pub use helm_release::*;
+
+/// The API group.
+pub const GROUP: &str = "pintle.dev";
+/// Asks for a reconcile now; its value is echoed in `status.lastHandledReconcileAt`.
+pub const REQUESTED_AT: &str = "pintle.dev/requestedAt";
+/// Asks for a new revision even when nothing changed; echoed in `status.lastHandledForceAt`.
+pub const FORCE_AT: &str = "pintle.dev/forceAt";
+/// Holds a `HelmRelease` until its objects are uninstalled.
+pub const FINALIZER: &str = "pintle.dev/release";

@@ -1,0 +1,451 @@
+//! The two clients: the operator's, for its own objects, and the tenant's, for everything of a release.
+//!
+//! They are different types, so that no step of the release engine can reach the cluster with the operator's
+//! rights by mistake. A tenant's request carries the identity of the release's ServiceAccount; an empty
+//! identity, which the server would treat as no impersonation at all, cannot be built.
+//!
+//! Of kube's defaults three are replaced: its retry layer (15 tries, up to 1000 s apart, for every verb) by a
+//! short one of ours, its missing read timeout by one for each request, and its unbounded concurrency by a
+//! limit for the process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use kube::core::response::Status;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::{Class, Error, Kind, ObjectRef};
+use crate::api::DeletionPropagation;
+
+/// Requests in flight for the whole process.
+const CONCURRENCY: usize = 64;
+/// A read must answer within this time.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// A write must answer within this time: admission webhooks may take 30 s each.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+/// Largest answer that is read.
+const ANSWER_LIMIT: usize = 64 << 20;
+/// Tries of one request while the server is overloaded or unreachable.
+const TRIES: u32 = 4;
+/// Objects asked for at once by a list.
+const PAGE: usize = 500;
+
+/// A connection to an API server, shared by all clients.
+#[derive(Clone)]
+pub struct Connection {
+    client: kube::Client,
+    permits: Arc<Semaphore>,
+}
+
+impl Connection {
+    /// Connects as `config` says.
+    ///
+    /// # Errors
+    /// When the TLS or authentication material of the configuration cannot be used.
+    pub fn new(mut config: kube::Config) -> Result<Self, kube::Error> {
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        // Watches are long answers; each other request has a timeout of its own.
+        config.read_timeout = None;
+        let client = kube::Client::try_from(config)?;
+        Ok(Self { client, permits: Arc::new(Semaphore::new(CONCURRENCY)) })
+    }
+
+    /// The client for the operator's own objects.
+    pub fn operator(&self) -> OperatorClient {
+        OperatorClient(self.client.clone())
+    }
+
+    /// The client for the objects of a release.
+    pub fn tenant(&self, identity: Identity) -> TenantClient {
+        TenantClient { connection: self.clone(), identity }
+    }
+}
+
+/// Reaches the operator's own objects: its custom resources, events, what they refer to, and watches.
+#[derive(Clone)]
+pub struct OperatorClient(kube::Client);
+
+impl OperatorClient {
+    /// The client of the `kube` crate.
+    pub fn kube(&self) -> kube::Client {
+        self.0.clone()
+    }
+}
+
+/// Under whose name a release's requests are made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity(Option<(String, String)>);
+
+impl Identity {
+    /// The operator's own rights: for a HelmRelease without `serviceAccountName`.
+    pub fn operator() -> Self {
+        Self(None)
+    }
+
+    /// A ServiceAccount; `None` when a part of its name is empty.
+    pub fn service_account(namespace: &str, name: &str) -> Option<Self> {
+        if namespace.is_empty() || name.is_empty() {
+            return None;
+        }
+        HeaderValue::from_str(&format!("{namespace}:{name}")).ok()?;
+        Some(Self(Some((namespace.to_owned(), name.to_owned()))))
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let Some((namespace, name)) = &self.0 else { return Vec::new() };
+        vec![
+            ("Impersonate-User", format!("system:serviceaccount:{namespace}:{name}")),
+            ("Impersonate-Group", "system:serviceaccounts".to_owned()),
+            ("Impersonate-Group", format!("system:serviceaccounts:{namespace}")),
+            ("Impersonate-Group", "system:authenticated".to_owned()),
+        ]
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some((namespace, name)) => write!(f, "system:serviceaccount:{namespace}:{name}"),
+            None => f.write_str("the operator"),
+        }
+    }
+}
+
+/// How an object is applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ApplyOptions {
+    /// Takes over fields that another manager owns.
+    pub force: bool,
+    /// Lets the server check everything and change nothing.
+    pub dry_run: bool,
+}
+
+/// What a delete came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The server accepted it.
+    Accepted,
+    /// There was no such object.
+    Absent,
+    /// The object of that name is not the one that was meant: it was left alone.
+    OtherObject,
+}
+
+/// An answer and the warnings that came with it.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The object as the server has it now.
+    pub object: Value,
+    /// The server's warnings, such as those of Pod Security.
+    pub warnings: Vec<String>,
+}
+
+/// Reaches the objects of a release and its storage, in the name of its [`Identity`].
+#[derive(Clone)]
+pub struct TenantClient {
+    connection: Connection,
+    identity: Identity,
+}
+
+impl TenantClient {
+    /// Under whose name the requests are made.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The object, or `None` when there is none.
+    ///
+    /// # Errors
+    /// Any answer but the object or its absence.
+    pub async fn get(&self, kind: &Kind, object: &ObjectRef) -> Result<Option<Value>, Error> {
+        let call = Call::new("get", Method::GET, kind.object_path(object)).about(object);
+        match self.exchange(call).await {
+            Ok(answer) => Ok(Some(answer.object)),
+            Err(error) if matches!(error.class, Class::NotFound | Class::NamespaceMissing) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All objects of `kind` in a namespace (all namespaces when empty) that the label selector admits.
+    ///
+    /// # Errors
+    /// Any answer but a list.
+    pub async fn list(&self, kind: &Kind, namespace: &str, labels: &str) -> Result<Vec<Value>, Error> {
+        let mut items = Vec::new();
+        let mut next = String::new();
+        loop {
+            let mut query = vec![("limit", PAGE.to_string())];
+            if !labels.is_empty() {
+                query.push(("labelSelector", labels.to_owned()));
+            }
+            if !next.is_empty() {
+                query.push(("continue", next.clone()));
+            }
+            let call = Call::new("list", Method::GET, kind.collection_path(namespace)).query(query);
+            let mut page = self.exchange(call).await?.object;
+            if let Some(Value::Array(page)) = page.get_mut("items").map(Value::take) {
+                items.extend(page);
+            }
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                Some(token) if !token.is_empty() => next = token.to_owned(),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// Applies an object by server-side apply, as field manager `manager`.
+    ///
+    /// # Errors
+    /// The server's refusal, classified.
+    pub async fn apply(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        content: &Value,
+        manager: &str,
+        options: ApplyOptions,
+    ) -> Result<Applied, Error> {
+        let mut query = vec![("fieldManager", manager.to_owned()), ("fieldValidation", "Strict".to_owned())];
+        if options.force {
+            query.push(("force", "true".to_owned()));
+        }
+        if options.dry_run {
+            query.push(("dryRun", "All".to_owned()));
+        }
+        let call = Call::new("apply", Method::PATCH, kind.object_path(object))
+            .about(object)
+            .query(query)
+            .body("application/apply-patch+yaml", content);
+        self.exchange(call).await
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// [`Class::AlreadyExists`] when it exists, or any other refusal.
+    pub async fn create(&self, kind: &Kind, object: &ObjectRef, content: &Value, manager: &str) -> Result<Applied, Error> {
+        let call = Call::new("create", Method::POST, kind.collection_path(&object.namespace))
+            .about(object)
+            .query(vec![("fieldManager", manager.to_owned())])
+            .body("application/json", content);
+        self.exchange(call).await
+    }
+
+    /// Replaces an object; with `metadata.resourceVersion` in `content` only if it is still that version.
+    ///
+    /// # Errors
+    /// [`Class::Stale`] when it changed, or any other refusal.
+    pub async fn replace(&self, kind: &Kind, object: &ObjectRef, content: &Value, manager: &str) -> Result<Applied, Error> {
+        let call = Call::new("replace", Method::PUT, kind.object_path(object))
+            .about(object)
+            .query(vec![("fieldManager", manager.to_owned())])
+            .body("application/json", content);
+        self.exchange(call).await
+    }
+
+    /// Changes an object by a JSON merge patch (RFC 7386).
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn merge(&self, kind: &Kind, object: &ObjectRef, patch: &Value, manager: &str) -> Result<Applied, Error> {
+        let call = Call::new("patch", Method::PATCH, kind.object_path(object))
+            .about(object)
+            .query(vec![("fieldManager", manager.to_owned())])
+            .body("application/merge-patch+json", patch);
+        self.exchange(call).await
+    }
+
+    /// Deletes an object, when its UID is still `uid` (any, when absent).
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn delete(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        uid: Option<&str>,
+        propagation: DeletionPropagation,
+    ) -> Result<Deletion, Error> {
+        let policy = match propagation {
+            DeletionPropagation::Background => "Background",
+            DeletionPropagation::Foreground => "Foreground",
+            DeletionPropagation::Orphan => "Orphan",
+        };
+        let mut options = serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
+        if let Some(uid) = uid {
+            options["preconditions"] = serde_json::json!({"uid": uid});
+        }
+        let call = Call::new("delete", Method::DELETE, kind.object_path(object))
+            .about(object)
+            .body("application/json", &options);
+        match self.exchange(call).await {
+            Ok(_) => Ok(Deletion::Accepted),
+            Err(error) if matches!(error.class, Class::NotFound | Class::NamespaceMissing) => Ok(Deletion::Absent),
+            Err(error) if error.class == Class::Stale => Ok(Deletion::OtherObject),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one request, again while the server is overloaded or unreachable.
+    async fn exchange(&self, call: Call) -> Result<Applied, Error> {
+        let mut pause = Duration::from_millis(100);
+        for _ in 1..TRIES {
+            match self.exchange_once(&call).await {
+                Err(error) if error.class == Class::Transient && call.may_repeat(&error) => {
+                    let wait = error.retry_after.unwrap_or(pause).min(Duration::from_secs(30));
+                    tokio::time::sleep(wait).await;
+                    pause *= 3;
+                }
+                other => return other,
+            }
+        }
+        self.exchange_once(&call).await
+    }
+
+    async fn exchange_once(&self, call: &Call) -> Result<Applied, Error> {
+        let request = call.request(&self.identity)?;
+        let limit = if call.method == Method::GET { READ_TIMEOUT } else { WRITE_TIMEOUT };
+        let fail = |error: &kube::Error| Error::new(call.verb, call.object.clone(), error);
+        let work = async {
+            // A closed semaphore cannot happen: nobody closes it; the request then goes without a permit.
+            let _permit = self.connection.permits.acquire().await.ok();
+            let response = self.connection.client.send(request).await.map_err(|e| fail(&e))?;
+            let (parts, body) = response.into_parts();
+            let bytes = Limited::new(body, ANSWER_LIMIT)
+                .collect()
+                .await
+                .map_err(|e| fail(&kube::Error::Service(e)))?
+                .to_bytes();
+            if parts.status.is_success() {
+                let object = parse(&bytes).map_err(|e| fail(&kube::Error::SerdeError(e)))?;
+                Ok(Applied { object, warnings: warnings(&parts.headers) })
+            } else {
+                Err(fail(&kube::Error::Api(Box::new(refusal(parts.status, &parts.headers, &bytes)))))
+            }
+        };
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::timed_out(call.verb, call.object.clone(), limit)))
+    }
+}
+
+/// One request, so that it can be sent again.
+struct Call {
+    verb: &'static str,
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    content_type: &'static str,
+    body: Vec<u8>,
+    object: Option<ObjectRef>,
+}
+
+impl Call {
+    fn new(verb: &'static str, method: Method, path: String) -> Self {
+        Self { verb, method, path, query: Vec::new(), content_type: "", body: Vec::new(), object: None }
+    }
+
+    fn about(mut self, object: &ObjectRef) -> Self {
+        self.object = Some(object.clone());
+        self
+    }
+
+    fn query(mut self, query: Vec<(&'static str, String)>) -> Self {
+        self.query = query;
+        self
+    }
+
+    fn body(mut self, content_type: &'static str, content: &Value) -> Self {
+        self.content_type = content_type;
+        self.body = content.to_string().into_bytes();
+        self
+    }
+
+    /// A create that was perhaps carried out must not be sent again: its caller looks at what is there instead.
+    fn may_repeat(&self, error: &Error) -> bool {
+        self.method != Method::POST || error.retry_after.is_some()
+    }
+
+    fn request(&self, identity: &Identity) -> Result<Request<Body>, Error> {
+        let mut uri = self.path.clone();
+        if !self.query.is_empty() {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(&self.query);
+            uri = format!("{uri}?{}", query.finish());
+        }
+        let mut request = Request::builder().method(self.method.clone()).uri(uri);
+        if !self.content_type.is_empty() {
+            request = request.header(header::CONTENT_TYPE, self.content_type);
+        }
+        for (name, value) in identity.headers() {
+            request = request.header(name, value);
+        }
+        request
+            .body(Body::from(self.body.clone()))
+            .map_err(|e| Error::new(self.verb, self.object.clone(), &kube::Error::HttpError(e)))
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(bytes)
+}
+
+/// The server's refusal; what is not a `Status` becomes one.
+fn refusal(code: StatusCode, headers: &http::HeaderMap, bytes: &[u8]) -> Status {
+    let mut status = parse::<Status>(bytes).unwrap_or_else(|_| Status {
+        message: String::from_utf8_lossy(bytes).trim().to_owned(),
+        ..Status::default()
+    });
+    status.code = code.as_u16();
+    let retry_after = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    if let Some(seconds) = retry_after {
+        let details = status.details.get_or_insert_with(|| kube::core::response::StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        });
+        details.retry_after_seconds = seconds;
+    }
+    status
+}
+
+/// The texts of `Warning: 299 - "text"` headers.
+fn warnings(headers: &http::HeaderMap) -> Vec<String> {
+    headers
+        .get_all(header::WARNING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .filter_map(|value| Some(value.split_once('"')?.1.trim_end_matches('"').replace("\\\"", "\"")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_without_a_name_cannot_be_built() {
+        assert!(Identity::service_account("", "deployer").is_none());
+        assert!(Identity::service_account("apps", "").is_none());
+        let headers = Identity::service_account("apps", "deployer").unwrap().headers();
+        assert_eq!(headers[0].1, "system:serviceaccount:apps:deployer");
+        assert!(Identity::operator().headers().is_empty());
+    }
+
+    #[test]
+    fn warnings_are_read_from_their_headers() {
+        let mut headers = http::HeaderMap::new();
+        headers.append(header::WARNING, HeaderValue::from_static("299 - \"would violate PodSecurity \\\"restricted\\\"\""));
+        assert_eq!(warnings(&headers), ["would violate PodSecurity \"restricted\""]);
+    }
+}

@@ -1,0 +1,312 @@
+//! What an answer of the API server means, and what of it may be shown.
+//!
+//! The classes follow what kube-apiserver 1.37 was measured to answer: a 500 is not always transient, and the
+//! text of an error about a Secret can hold the Secret's value, so that it is replaced, never copied.
+
+use std::fmt;
+use std::time::Duration;
+
+use kube::core::response::Status;
+
+use super::ObjectRef;
+use crate::api::Reason;
+use crate::api::condition::truncate;
+
+/// Longest text of the server that is kept.
+const TEXT_LIMIT: usize = 1200;
+
+/// When trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Soon, with backoff: the fault may be gone in seconds.
+    Soon,
+    /// Slowly: somebody has to do something in the cluster first.
+    Later,
+    /// Only after the inputs changed.
+    OnChange,
+}
+
+/// What kind of answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// There is no such object.
+    NotFound,
+    /// The object exists already.
+    AlreadyExists,
+    /// Another field manager owns a field.
+    FieldConflict,
+    /// The object changed, or was replaced by another one of its name, since it was read.
+    Stale,
+    /// A field that cannot be changed was changed.
+    Immutable,
+    /// An admission policy or webhook refused.
+    AdmissionDenied,
+    /// The identity lacks a right.
+    Forbidden,
+    /// A ResourceQuota is exhausted.
+    QuotaExceeded,
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// The namespace does not exist.
+    NamespaceMissing,
+    /// The server has no such kind.
+    KindNotFound,
+    /// The request or the object is too large.
+    TooLarge,
+    /// The object breaks its schema.
+    Invalid,
+    /// The credentials were refused.
+    Unauthorized,
+    /// The server is overloaded, unreachable, or failed for a moment.
+    Transient,
+}
+
+/// A refused or failed request.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// What kind of answer it is.
+    pub class: Class,
+    /// The object that the request was about.
+    pub object: Option<ObjectRef>,
+    /// What was being done: `get`, `apply`, `delete`.
+    pub verb: &'static str,
+    /// The server's words, or a replacement for them.
+    pub text: String,
+    /// How long the server asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// Classifies an error of the client.
+    pub fn new(verb: &'static str, object: Option<ObjectRef>, error: &kube::Error) -> Self {
+        let secret = object.as_ref().is_some_and(ObjectRef::is_secret);
+        match error {
+            kube::Error::Api(status) => {
+                let class = classify(status);
+                let text = if secret { secret_text(class, status) } else { status.message.clone() };
+                let retry_after = status
+                    .details
+                    .as_ref()
+                    .map(|d| d.retry_after_seconds)
+                    .filter(|s| *s > 0)
+                    .map(|s| Duration::from_secs(s.into()));
+                Self { class, object, verb, text: truncate(&text, TEXT_LIMIT), retry_after }
+            }
+            kube::Error::SerdeError(_) => Self {
+                class: Class::Transient,
+                object,
+                verb,
+                text: "the server's answer is not the JSON that was expected".to_owned(),
+                retry_after: None,
+            },
+            other => {
+                let text = crate::cluster::chain(other);
+                Self { class: Class::Transient, object, verb, text: truncate(&text, TEXT_LIMIT), retry_after: None }
+            }
+        }
+    }
+
+    /// A request that took longer than `limit`.
+    pub fn timed_out(verb: &'static str, object: Option<ObjectRef>, limit: Duration) -> Self {
+        let text = format!("the API server did not answer within {} s", limit.as_secs());
+        Self { class: Class::Transient, object, verb, text, retry_after: None }
+    }
+
+    /// A kind that the server does not serve.
+    pub fn kind_not_found(verb: &'static str, object: ObjectRef) -> Self {
+        let text = format!(
+            "the server has no kind {} in {}; is its CRD installed, or was this API version removed?",
+            object.kind,
+            object.api_version()
+        );
+        Self { class: Class::KindNotFound, object: Some(object), verb, text, retry_after: None }
+    }
+
+    /// The condition's reason.
+    pub fn reason(&self) -> Reason {
+        match self.class {
+            Class::FieldConflict => Reason::ApplyConflict,
+            Class::AlreadyExists => Reason::OwnershipConflict,
+            Class::Immutable => Reason::ImmutableField,
+            Class::AdmissionDenied => Reason::AdmissionDenied,
+            Class::Forbidden | Class::Unauthorized => Reason::Forbidden,
+            Class::QuotaExceeded => Reason::QuotaExceeded,
+            Class::NamespaceTerminating => Reason::NamespaceTerminating,
+            Class::KindNotFound => Reason::KindNotFound,
+            Class::TooLarge | Class::Invalid => Reason::InvalidManifest,
+            Class::NotFound | Class::NamespaceMissing | Class::Stale | Class::Transient => {
+                Reason::ProgressingWithRetry
+            }
+        }
+    }
+
+    /// When trying again can help.
+    pub fn retry(&self) -> Retry {
+        match self.class {
+            Class::Transient | Class::Stale | Class::NotFound => Retry::Soon,
+            Class::Forbidden
+            | Class::Unauthorized
+            | Class::QuotaExceeded
+            | Class::NamespaceTerminating
+            | Class::NamespaceMissing
+            | Class::KindNotFound => Retry::Later,
+            Class::FieldConflict
+            | Class::AlreadyExists
+            | Class::Immutable
+            | Class::AdmissionDenied
+            | Class::TooLarge
+            | Class::Invalid => Retry::OnChange,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            Some(object) => write!(f, "failed to {} {object}: {}", self.verb, self.text),
+            None => write!(f, "failed to {}: {}", self.verb, self.text),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Sorts an answer into its class.
+fn classify(status: &Status) -> Class {
+    let message = status.message.as_str();
+    let causes = status.details.iter().flat_map(|d| &d.causes);
+    let has_cause = |reason: &str| causes.clone().any(|c| c.reason == reason);
+    match status.code {
+        401 => Class::Unauthorized,
+        403 if has_cause("NamespaceTerminating") => Class::NamespaceTerminating,
+        403 if message.contains("exceeded quota") => Class::QuotaExceeded,
+        403 if message.contains("violates PodSecurity") || message.contains("denied request") => {
+            Class::AdmissionDenied
+        }
+        403 => Class::Forbidden,
+        404 if message.starts_with("namespaces ") => Class::NamespaceMissing,
+        404 if status.reason.is_empty() || message.contains("could not find the requested resource") => {
+            Class::KindNotFound
+        }
+        404 => Class::NotFound,
+        409 if status.reason == "AlreadyExists" => Class::AlreadyExists,
+        409 if has_cause("FieldManagerConflict") => Class::FieldConflict,
+        409 => Class::Stale,
+        413 => Class::TooLarge,
+        422 if message.contains("may not be more than") || message.contains("Too long") => Class::TooLarge,
+        422 if message.contains("denied request") => Class::AdmissionDenied,
+        422 if causes.clone().any(|c| c.field == "metadata.uid") => Class::Stale,
+        422 if message.contains("field is immutable") || message.contains("updates to statefulset spec") => {
+            Class::Immutable
+        }
+        400 if message.contains("denied the request") => Class::AdmissionDenied,
+        400 | 422 => Class::Invalid,
+        // Not every 500 is transient: these come from the object itself and would fail for ever.
+        500 if message.contains("request is too large") => Class::TooLarge,
+        500 if message.contains("failed to create typed patch object")
+            || message.contains("failed to convert new object")
+            || message.contains("failed to create manager for existing fields") =>
+        {
+            Class::Invalid
+        }
+        _ if message.contains("admission webhook") && message.contains("denied the request") => {
+            Class::AdmissionDenied
+        }
+        _ => Class::Transient,
+    }
+}
+
+/// What may be said of a refused Secret: which fields, never their values.
+fn secret_text(class: Class, status: &Status) -> String {
+    match class {
+        // These texts are made of names and rights only.
+        Class::NotFound
+        | Class::AlreadyExists
+        | Class::FieldConflict
+        | Class::Forbidden
+        | Class::QuotaExceeded
+        | Class::NamespaceTerminating
+        | Class::NamespaceMissing
+        | Class::Unauthorized
+        | Class::Stale => status.message.clone(),
+        Class::Immutable => "a field of it is immutable".to_owned(),
+        Class::TooLarge => "it is too large: the data of a Secret may be 1 MiB at most".to_owned(),
+        _ => {
+            let fields: Vec<&str> = status
+                .details
+                .iter()
+                .flat_map(|d| &d.causes)
+                .map(|c| c.field.as_str())
+                .filter(|f| !f.is_empty())
+                .collect();
+            if fields.is_empty() {
+                format!(
+                    "the server refused it with code {}; its words are withheld because they can quote the Secret: \
+                     check that every value under data is base64 and every value under stringData is text",
+                    status.code
+                )
+            } else {
+                format!("the server refused it because of {} (values withheld)", fields.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, reason: &str, message: &str, causes: serde_json::Value) -> Status {
+        serde_json::from_value(serde_json::json!({
+            "status": "Failure", "code": code, "reason": reason, "message": message, "details": {"causes": causes},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn answers_are_classified_as_measured() {
+        let none = serde_json::json!([]);
+        for (code, reason, message, causes, class) in [
+            (409, "Conflict", "Apply failed with 1 conflict", serde_json::json!([{"reason": "FieldManagerConflict", "message": "", "field": ".data.k"}]), Class::FieldConflict),
+            (409, "Conflict", "the object has been modified", none.clone(), Class::Stale),
+            (409, "AlreadyExists", "configmaps \"x\" already exists", none.clone(), Class::AlreadyExists),
+            (422, "Invalid", "Deployment.apps \"d\" is invalid: spec.selector: Invalid value: field is immutable", none.clone(), Class::Immutable),
+            (422, "Invalid", "is invalid: metadata.uid: Invalid value", serde_json::json!([{"reason": "FieldValueInvalid", "message": "", "field": "metadata.uid"}]), Class::Stale),
+            (422, "Invalid", "ValidatingAdmissionPolicy 'deny' with binding 'deny' denied request: no", none.clone(), Class::AdmissionDenied),
+            (403, "Forbidden", "forbidden: exceeded quota: q, requested", none.clone(), Class::QuotaExceeded),
+            (403, "Forbidden", "is being terminated", serde_json::json!([{"reason": "NamespaceTerminating", "message": "", "field": "metadata.namespace"}]), Class::NamespaceTerminating),
+            (403, "Forbidden", "User \"x\" cannot patch resource", none.clone(), Class::Forbidden),
+            (404, "NotFound", "namespaces \"x\" not found", none.clone(), Class::NamespaceMissing),
+            (404, "", "404 page not found", none.clone(), Class::KindNotFound),
+            (404, "NotFound", "configmaps \"x\" not found", none.clone(), Class::NotFound),
+            (500, "InternalError", "etcdserver: request is too large", none.clone(), Class::TooLarge),
+            (500, "", "failed to create typed patch object (ns/x; v1, Kind=Secret)", none.clone(), Class::Invalid),
+            (500, "InternalError", "failed calling webhook \"down.example.io\"", none.clone(), Class::Transient),
+            (429, "TooManyRequests", "slow down", none.clone(), Class::Transient),
+            (503, "ServiceUnavailable", "", none, Class::Transient),
+        ] {
+            assert_eq!(classify(&status(code, reason, message, causes)), class, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn the_words_about_a_secret_never_quote_it() {
+        let secret = ObjectRef {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "Secret".into(),
+            namespace: "ns".into(),
+            name: "db".into(),
+        };
+        for (code, message) in [
+            (500, "failed to create typed patch object: .stringData.password: expected string, got hunter2"),
+            (422, "Secret \"db\" is invalid: data[a]: Invalid value: \"hunter2\": bad"),
+            (400, "illegal base64 data: hunter2"),
+        ] {
+            let status = status(code, "Invalid", message, serde_json::json!([{"reason": "x", "message": "hunter2", "field": "data[a]"}]));
+            let error = Error::new("apply", Some(secret.clone()), &kube::Error::Api(Box::new(status)));
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+            assert!(error.to_string().contains("Secret ns/db"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Secret data, kept from every output.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::Value;
+
+/// What is shown in place of a secret value.
+pub const MASK: &str = "***";
+
+/// The annotation in which kubectl keeps a copy of what was applied, Secret data and all.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Data of a Secret. It has no way to be printed or serialised; whoever needs it says so with [`expose`](Self::expose).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Masked<T>(T);
+
+impl<T> Masked<T> {
+    /// Wraps a value.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Never for a status, an event, a log or an error.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// Takes the value out; the same care applies.
+    pub fn into_exposed(self) -> T {
+        self.0
+    }
+}
+
+impl<T> fmt::Debug for Masked<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// Replaces what an object must not show: the data of a Secret, and kubectl's copy of it.
+pub fn mask_object(object: &mut Value) {
+    let is_secret = object.get("kind").and_then(Value::as_str) == Some("Secret")
+        && object.get("apiVersion").and_then(Value::as_str) == Some("v1");
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
+    if !is_secret {
+        return;
+    }
+    for key in ["data", "stringData"] {
+        if let Some(data) = object.get_mut(key).and_then(Value::as_object_mut) {
+            for value in data.values_mut() {
+                *value = Value::String(MASK.to_owned());
+            }
+        }
+    }
+}
+
+/// Secret texts that must not appear in a message; collected from the Secrets that a release reads.
+#[derive(Clone, Default)]
+pub struct Redactions(BTreeSet<String>);
+
+impl Redactions {
+    /// Shorter texts are words that appear everywhere; replacing them would spoil every message.
+    const SHORTEST: usize = 6;
+
+    /// Adds the data of a Secret, and every text inside it when it is YAML-like.
+    pub fn add(&mut self, data: &[u8]) {
+        let text = String::from_utf8_lossy(data);
+        self.add_text(text.trim());
+        for line in text.lines() {
+            if let Some((_, value)) = line.split_once(": ") {
+                self.add_text(value.trim().trim_matches(['"', '\'']));
+            }
+        }
+    }
+
+    fn add_text(&mut self, text: &str) {
+        if text.len() >= Self::SHORTEST {
+            self.0.insert(text.to_owned());
+        }
+    }
+
+    /// The text without the secrets.
+    pub fn apply(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        // Longest first: a secret can be a part of another one.
+        let mut secrets: Vec<&String> = self.0.iter().collect();
+        secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        for secret in secrets {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), MASK);
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Redactions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} redactions", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_its_keys_only() {
+        let mut object = serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "s", "annotations": {LAST_APPLIED: "{\"data\":\"aHVudGVyMg==\"}"}},
+            "data": {"a": "aHVudGVyMg=="}, "stringData": {"b": "hunter2"},
+        });
+        mask_object(&mut object);
+        let text = object.to_string();
+        assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
+        assert_eq!(object["data"]["a"], MASK);
+        assert_eq!(format!("{:?}", Masked::new("hunter2")), MASK);
+    }
+
+    #[test]
+    fn messages_lose_the_secrets() {
+        let mut redactions = Redactions::default();
+        redactions.add(b"password: hunter2hunter\nport: 80\n");
+        assert_eq!(redactions.apply("bad value hunter2hunter at port 80"), "bad value *** at port 80");
+    }
+}

@@ -1,0 +1,209 @@
+//! Reads what `valuesFrom` refers to.
+
+
+use pintle_helm::values::{Values, merge_layers, strvals};
+use serde_json::Value;
+
+use crate::api::{HelmReleaseSpec, Reason, ValuesKind, ValuesReference};
+use crate::cluster::masking::{Masked, Redactions};
+use crate::cluster::{self, Kind, ObjectRef, Retry, TenantClient};
+
+/// Why the values could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A reference could not be read.
+    #[error("valuesFrom[{index}]: {source}")]
+    Read {
+        /// Its place in the list.
+        index: usize,
+        /// The refusal.
+        source: cluster::Error,
+    },
+    /// The object or its key is missing, and not optional.
+    #[error("valuesFrom[{index}]: {object} has no key `{key}`; create it, or set optional: true")]
+    Missing {
+        /// Its place in the list.
+        index: usize,
+        /// The object.
+        object: ObjectRef,
+        /// The key.
+        key: String,
+    },
+    /// The content is not what the reference says.
+    #[error("valuesFrom[{index}]: key `{key}` of {object} {problem}")]
+    Content {
+        /// Its place in the list.
+        index: usize,
+        /// The object.
+        object: ObjectRef,
+        /// The key.
+        key: String,
+        /// What is wrong with it; never its text, when it is a Secret's.
+        problem: String,
+    },
+    /// The inline values are no map.
+    #[error("spec.values: {0}")]
+    Inline(String),
+}
+
+impl Error {
+    /// The condition's reason.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Read { source, .. } => source.reason(),
+            Self::Missing { .. } | Self::Content { .. } | Self::Inline(_) => Reason::ValuesInvalid,
+        }
+    }
+
+    /// When trying again can help: a change of the object wakes the release by itself.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Read { source, .. } => source.retry(),
+            Self::Missing { .. } | Self::Content { .. } => Retry::Later,
+            Self::Inline(_) => Retry::OnChange,
+        }
+    }
+}
+
+/// The user's values: `valuesFrom` in order, a `targetPath` in its place in that order, `values` last.
+///
+/// # Errors
+/// When a reference that is not optional cannot be read or parsed.
+pub async fn dereference(
+    client: &TenantClient,
+    namespace: &str,
+    spec: &HelmReleaseSpec,
+) -> Result<(Values, Redactions), Error> {
+    let mut merged = Values::default();
+    let mut redactions = Redactions::default();
+    for (index, reference) in spec.values_from.iter().enumerate() {
+        let object = object_of(reference, namespace);
+        let found = read(client, reference, &object).await.map_err(|source| Error::Read { index, source })?;
+        let Some(content) = found else {
+            if reference.optional {
+                continue;
+            }
+            return Err(Error::Missing { index, object, key: reference.values_key.clone() });
+        };
+        let secret = reference.kind == ValuesKind::Secret;
+        if secret {
+            redactions.add(content.expose());
+        }
+        merged = put(merged, reference, content.expose()).map_err(|problem| Error::Content {
+            index,
+            object,
+            key: reference.values_key.clone(),
+            problem: if secret { "cannot be read as values (its text is withheld)".to_owned() } else { problem },
+        })?;
+    }
+    let inline = match &spec.values {
+        Some(values) => Values::from_json(values).map_err(|e| Error::Inline(e.to_string()))?,
+        None => Values::default(),
+    };
+    Ok((merge_layers([merged, inline]), redactions))
+}
+
+fn object_of(reference: &ValuesReference, namespace: &str) -> ObjectRef {
+    let kind = match reference.kind {
+        ValuesKind::Secret => "Secret",
+        ValuesKind::ConfigMap => "ConfigMap",
+    };
+    ObjectRef {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.to_owned(),
+        name: reference.name.clone(),
+    }
+}
+
+/// The bytes of the key, if object and key exist.
+async fn read(
+    client: &TenantClient,
+    reference: &ValuesReference,
+    object: &ObjectRef,
+) -> Result<Option<Masked<Vec<u8>>>, cluster::Error> {
+    let kind = match reference.kind {
+        ValuesKind::Secret => Kind::secret(),
+        ValuesKind::ConfigMap => Kind::core("ConfigMap", "configmaps", true),
+    };
+    let found = client.get(&kind, object).await?;
+    Ok(found.and_then(|found| match reference.kind {
+        ValuesKind::Secret => cluster::secret_data(&found).remove(&reference.values_key),
+        ValuesKind::ConfigMap => {
+            let text = found.pointer("/data")?.get(&reference.values_key)?.as_str()?;
+            Some(Masked::new(text.as_bytes().to_vec()))
+        }
+    }))
+}
+
+/// Puts a content over the values so far.
+///
+/// # Compatibility
+/// As Flux's `chartutil/values.go`: with a target path the content is the right-hand side of a `--set`, and a
+/// string when it stands in quotes.
+fn put(mut values: Values, reference: &ValuesReference, content: &[u8]) -> Result<Values, String> {
+    let Some(path) = &reference.target_path else {
+        let layer = Values::from_yaml(content).map_err(|e| e.to_string())?;
+        return Ok(merge_layers([values, layer]));
+    };
+    let text = std::str::from_utf8(content).map_err(|_| "is not UTF-8 text".to_owned())?;
+    let unquoted = ['"', '\''].iter().find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q));
+    let done = match unquoted {
+        Some(text) => strvals::set_string(&mut values, &format!("{path}={text}")),
+        None => strvals::set(&mut values, &format!("{path}={text}")),
+    };
+    done.map_err(|e| e.to_string())?;
+    Ok(values)
+}
+
+
+/// Whether a release reads this object for its values.
+pub fn refers_to(spec: &HelmReleaseSpec, kind: &str, name: &str) -> bool {
+    spec.values_from.iter().any(|r| {
+        r.name == name
+            && match r.kind {
+                ValuesKind::Secret => kind == "Secret",
+                ValuesKind::ConfigMap => kind == "ConfigMap",
+            }
+    })
+}
+
+/// The spec's parts that decide what is rendered and applied, in a fixed form: two specs with the same text
+/// need no new revision.
+pub fn relevant_spec(spec: &HelmReleaseSpec) -> Value {
+    serde_json::json!({
+        "valuesFiles": spec.chart.values_files,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(path: Option<&str>) -> ValuesReference {
+        ValuesReference {
+            kind: ValuesKind::ConfigMap,
+            name: "c".into(),
+            values_key: "values.yaml".into(),
+            target_path: path.map(str::to_owned),
+            optional: false,
+        }
+    }
+
+    #[test]
+    fn contents_are_merged_in_order_and_target_paths_are_set() {
+        let mut values = Values::default();
+        for (path, content) in [
+            (None, "a: {x: 1, y: 2}\nb: [1]"),
+            (Some("a.x"), "9"),
+            (Some("c"), "\"10\""),
+            (None, "a: {y: 3}"),
+        ] {
+            values = put(values, &reference(path), content.as_bytes()).unwrap();
+        }
+        // The key y is a boolean of YAML 1.1.
+        assert_eq!(values.to_json().to_string(), r#"{"a":{"true":3,"x":9},"b":[1],"c":"10"}"#);
+        assert!(put(Values::default(), &reference(None), b"a: b: c").is_err());
+    }
+}

@@ -1,0 +1,694 @@
+//! Reconciles a HelmRelease: one decision, carried out as far as it goes without waiting.
+//!
+//! The way of one reconcile is drawn in the crate's documentation; [`forward`] reads like it. What waits (for a
+//! dependency, a chart, readiness) is woken by a watch and comes through here again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use pintle_helm::manifest::Manifest;
+use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
+use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
+use futures::FutureExt;
+use tracing::{debug, error, info, warn};
+
+use super::lookup::ClusterLookup;
+use super::publish::{HELM_RELEASE, reference};
+use super::store::{Key, Seen};
+use super::verdict::{Failure, Verdict, View, status};
+use super::{Operator, Requeue, dereference, jitter};
+use crate::api::condition::{self, READY};
+use crate::api::{
+    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target,
+};
+use crate::cluster::masking::Redactions;
+use crate::cluster::{Identity, Kind, ObjectRef, Retry, TenantClient, chain};
+use crate::release::{
+    self, Action, Decision, Desired, Draft, History, Outcome, Owner, Plan, Policy, Release, ReleaseKey,
+};
+use crate::repository::ResolvedChart;
+
+/// Rendering may take this long.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// An action that takes longer than this is told of before it ends.
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+
+/// Whether the release is as its current generation asks.
+pub fn is_ready(release: &HelmRelease) -> bool {
+    release.status.as_ref().is_some_and(|status| {
+        status.observed_generation == release.metadata.generation && condition::is_true(&status.conditions, READY)
+    })
+}
+
+/// Looks at one HelmRelease.
+pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
+    let object = match operator.helm_releases.see(key) {
+        Some(Seen::Valid(object)) => object,
+        Some(Seen::Invalid(_, problem)) => {
+            error!(release = %key, problem, "the object does not fit its schema; is the CRD current?");
+            return Requeue::OnChange;
+        }
+        None => {
+            operator.forget_release(key);
+            return Requeue::OnChange;
+        }
+    };
+    let work = Work { operator, key, object: &object, target: object.target(), redactions: Redactions::default() };
+    if object.metadata.deletion_timestamp.is_some() {
+        return work.delete().await;
+    }
+    if object.spec.suspend {
+        return Requeue::OnChange;
+    }
+    work.reconcile().await
+}
+
+/// One look at one HelmRelease.
+struct Work<'a> {
+    operator: &'a Operator,
+    key: &'a Key,
+    object: &'a HelmRelease,
+    target: Target,
+    redactions: Redactions,
+}
+
+/// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
+struct Account {
+    verdict: Verdict,
+    history: Option<History>,
+}
+
+impl Account {
+    fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
+        Self { verdict: Verdict::Failed(failure.into()), history }
+    }
+}
+
+impl Work<'_> {
+    async fn reconcile(mut self) -> Requeue {
+        let account = match self.prepare().await {
+            Ok(client) => self.forward(&client).await,
+            Err(failure) => Account::failed(failure, None),
+        };
+        self.publish(account).await
+    }
+
+    /// What must hold before anything is done: the finalizer, the identity, the target.
+    async fn prepare(&self) -> Result<TenantClient, Failure> {
+        self.ensure_finalizer().await?;
+        let client = self.tenant()?;
+        let Some(old) = self.last_status().and_then(|s| s.target).filter(|old| *old != self.target) else {
+            return Ok(client);
+        };
+        match self.object.spec.on_target_change {
+            OnTargetChange::Deny => Err(Failure::new(
+                Reason::TargetChanged,
+                Retry::OnChange,
+                format!(
+                    "the release was deployed as {}/{} (record in {}); releaseName, targetNamespace and storageNamespace \
+                     cannot change any more: set them back, or set onTargetChange: Reinstall",
+                    old.target_namespace, old.release_name, old.storage_namespace
+                ),
+            )),
+            OnTargetChange::Reinstall => {
+                self.uninstall(&client, &ReleaseKey::from(&old)).await?;
+                Ok(client)
+            }
+        }
+    }
+
+    /// The pipeline: resolve → dereference → observe → assess → decide, and then the action.
+    async fn forward(&mut self, client: &TenantClient) -> Account {
+        let release = ReleaseKey::from(&self.target);
+        let owner = self.owner();
+        let spec = &self.object.spec;
+        if let Some(to) = spec.rollback_to.and_then(|to| u32::try_from(to).ok()) {
+            let history = match release::observe(client, &release).await {
+                Ok(observed) => observed,
+                Err(error) => return Account::failed(self.explain(error).await, None),
+            };
+            let desired = Desired::held(&owner, to).forced(self.is_forced());
+            return self.act(client, &release, history.history, desired, None).await;
+        }
+        let inputs = match self.inputs(client).await {
+            Ok(inputs) => inputs,
+            Err(failure) => return Account::failed(failure, None),
+        };
+        let history = match release::observe(client, &release).await {
+            Ok(observed) => observed.history,
+            Err(error) => return Account::failed(self.explain(error).await, None),
+        };
+        let spec_digest = pintle_helm::manifest::digest_object(&dereference::relevant_spec(spec));
+        let digest = &inputs.chart.digest;
+        let desired =
+            Desired::forward(&history, &owner, digest, &inputs.values, &spec_digest).forced(self.is_forced());
+        self.act(client, &release, history, desired, Some(inputs)).await
+    }
+
+    /// resolve and dereference: what the release is made of.
+    async fn inputs(&mut self, client: &TenantClient) -> Result<Inputs, Failure> {
+        let spec = &self.object.spec;
+        let repository = match &spec.chart.repository {
+            Some(reference) => {
+                let key = Key::new(&self.key.namespace, &reference.name);
+                Some(self.operator.chart_repositories.get(&key).ok_or_else(|| {
+                    let message = format!("ChartRepository {key} does not exist; create it, or name another one");
+                    Failure::new(Reason::ChartUnavailable, Retry::Later, message)
+                })?)
+            }
+            None => None,
+        };
+        let age = spec.interval.0;
+        let resolved = self.operator.repositories.resolve(&spec.chart, repository.as_deref(), age).await;
+        let chart = resolved.map_err(|e| Failure::new(e.reason(), e.retry(), chain(&e)))?;
+        let read = dereference::dereference(client, &self.key.namespace, spec).await;
+        let (values, redactions) = read.map_err(|e| Failure::new(e.reason(), e.retry(), chain(&e)))?;
+        self.redactions = redactions;
+        Ok(Inputs { chart, values })
+    }
+
+    /// assess and decide, and what follows from it.
+    async fn act(
+        &self,
+        client: &TenantClient,
+        key: &ReleaseKey,
+        mut history: History,
+        desired: Desired,
+        inputs: Option<Inputs>,
+    ) -> Account {
+        let observed = release::Observation { history };
+        let state = release::assess(&observed, &desired);
+        let decision = release::decide(&state, &desired, Timestamp::now());
+        history = observed.history;
+        debug!(release = %self.key, ?state, ?decision, "decided");
+        let action = decision.action().unwrap_or(Action::Upgrade);
+        let policy = Policy::new(&self.object.spec, action);
+        let owner = self.owner();
+        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner: &owner };
+        let done = match &decision {
+            Decision::Nothing => self.rest(&cx, &mut history, &desired).await,
+            Decision::Install | Decision::Upgrade => match inputs {
+                Some(inputs) => self.advance(&cx, &mut history, &desired, inputs, action).await,
+                None => Err(Failure::defect("an install or upgrade was decided for a release that is held")),
+            },
+            Decision::Rollback { to } => self.roll_back(&cx, &mut history, *to).await,
+            Decision::Resume { revision } => self.resume(&cx, &mut history, *revision).await,
+            Decision::Supersede { revision, reason, message } => {
+                let error = release::Error::new(*reason, Retry::Soon, message.clone());
+                match history.fail(&cx, *revision, &error).await {
+                    Ok(()) => Ok(Verdict::Again(Duration::ZERO)),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Decision::Uninstall => match self.uninstall(client, key).await {
+                Ok(()) => Ok(Verdict::Again(Duration::ZERO)),
+                Err(failure) => Err(failure),
+            },
+            Decision::Stall { reason, message } => Err(Failure::new(*reason, Retry::OnChange, message.clone())),
+            Decision::Later { after, reason, message } => {
+                Err(Failure::new(*reason, Retry::Soon, message.clone()).again_after(*after))
+            }
+        };
+        let verdict = match done {
+            Ok(verdict) => verdict,
+            Err(failure) => Verdict::Failed(failure),
+        };
+        if !matches!(verdict, Verdict::Waiting { .. }) {
+            self.operator.parking.leave(key);
+        }
+        Account { verdict, history: Some(history) }
+    }
+
+    /// Nothing is to be done but what an earlier process may have left over.
+    async fn rest(&self, cx: &Release<'_>, history: &mut History, desired: &Desired) -> Result<Verdict, Failure> {
+        release::tidy(cx, history, desired.rollback_to).boxed().await?;
+        Ok(Verdict::Settled)
+    }
+
+    /// coalesce → render → plan → preflight → begin → execute: a new revision with new content.
+    async fn advance(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        desired: &Desired,
+        inputs: Inputs,
+        action: Action,
+    ) -> Result<Verdict, Failure> {
+        self.check_dependencies()?;
+        let (coalesced, manifest) = self.render(cx, history, inputs, action).await?;
+        let draft = Draft::forward(
+            history,
+            cx.key,
+            cx.owner,
+            action,
+            &coalesced.chart,
+            coalesced.config,
+            &manifest,
+            desired,
+        )?;
+        let plan = release::prepare(cx, history, draft.number(), action, &manifest).boxed().await?;
+        if action == Action::Upgrade {
+            release::preflight(cx, &plan).boxed().await?;
+        }
+        self.begin(cx, history, draft, &plan).await
+    }
+
+    async fn roll_back(&self, cx: &Release<'_>, history: &mut History, to: u32) -> Result<Verdict, Failure> {
+        let draft = Draft::rollback(history, cx.key, cx.owner, to)?;
+        let manifest = draft.manifest()?;
+        let plan = release::prepare(cx, history, draft.number(), Action::Rollback, &manifest).boxed().await?;
+        release::preflight(cx, &plan).boxed().await?;
+        self.begin(cx, history, draft, &plan).await
+    }
+
+    async fn begin(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        draft: Draft,
+        plan: &Plan,
+    ) -> Result<Verdict, Failure> {
+        self.wait_for(cx.key, plan);
+        let action = plan.action;
+        info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = plan.summary(), "begins");
+        let number = history.begin(cx, draft.with_plan(plan.changes, cx.policy)).await?;
+        let outcome = release::execute(cx, history, number, plan).boxed().await;
+        self.conclude(cx, history, number, outcome, plan).await
+    }
+
+    /// Goes on with a revision from its record: after a wait, or after another process ended in the middle.
+    async fn resume(&self, cx: &Release<'_>, history: &mut History, number: u32) -> Result<Verdict, Failure> {
+        let revision = history.find(number).ok_or_else(|| Failure::defect("the pending revision is gone"))?;
+        let facts = revision.facts.clone().unwrap_or_default();
+        let manifest = revision.manifest()?;
+        let action = facts.action;
+        let policy = Policy::new(&self.object.spec, action);
+        let cx = &Release { policy: &policy, ..*cx };
+        let plan = release::prepare(cx, history, number, action, &manifest).boxed().await?;
+        self.wait_for(cx.key, &plan);
+        let outcome = if facts.applied {
+            release::resume_wait(cx, history, number, &plan).boxed().await
+        } else {
+            release::execute(cx, history, number, &plan).boxed().await
+        };
+        self.conclude(cx, history, number, outcome, &plan).await
+    }
+
+    async fn conclude(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        number: u32,
+        outcome: Outcome,
+        plan: &Plan,
+    ) -> Result<Verdict, Failure> {
+        release::conclude(cx, history, number, &outcome).boxed().await?;
+        let inventory = release::inventory(plan);
+        match outcome {
+            Outcome::Parked { waiting, deadline, .. } => {
+                let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at);
+                Ok(Verdict::Waiting { waiting, deadline, begun, inventory })
+            }
+            Outcome::Retry { error } | Outcome::Failed { error } => Err(error.into()),
+            Outcome::Done { warnings, .. } => {
+                self.warn_of(&warnings).await;
+                Ok(Verdict::Done { action: plan.action, revision: number, summary: plan.summary(), inventory })
+            }
+        }
+    }
+
+    /// The server's warnings, such as those of Pod Security, become an event.
+    async fn warn_of(&self, warnings: &[String]) {
+        if !warnings.is_empty() {
+            self.event(false, Reason::AdmissionWarning, &warnings.join("; ")).await;
+        }
+    }
+
+    /// Changes of the release's objects wake it from here on.
+    fn wait_for(&self, key: &ReleaseKey, plan: &Plan) {
+        self.operator.parking.enter(key, self.key);
+        for (kind, _) in plan.inventory() {
+            self.operator.kinds.ensure(&kind);
+        }
+    }
+
+    /// coalesce and render, on the blocking pool.
+    async fn render(
+        &self,
+        cx: &Release<'_>,
+        history: &History,
+        inputs: Inputs,
+        action: Action,
+    ) -> Result<(Coalesced, Manifest), Failure> {
+        let served = self.operator.discovery.served().await.map_err(release::Error::from)?;
+        let (git, major, minor) = &served.version;
+        let capabilities = Capabilities {
+            kube_version: KubeVersion::served(git, major, minor),
+            api_versions: served.api_versions.iter().cloned().collect(),
+        };
+        let spec = &self.object.spec;
+        let skip_schema = match action {
+            Action::Install => spec.install.disable_schema_validation,
+            _ => spec.upgrade.disable_schema_validation,
+        };
+        let facts = ReleaseFacts {
+            name: cx.key.name.clone(),
+            namespace: cx.key.namespace.clone(),
+            revision: history.next_number(),
+            is_upgrade: action != Action::Install,
+        };
+        let lookup: Arc<dyn Lookup> =
+            Arc::new(ClusterLookup::new(cx.tenant.clone(), Arc::clone(&self.operator.discovery)));
+        let files = spec.chart.values_files.clone();
+        let redactions = self.redactions.clone();
+        let work = move || {
+            let layers = with_values_files(&inputs, &files)?;
+            let options = CoalesceOptions { skip_schema_validation: skip_schema };
+            let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
+            let options =
+                RenderOptions { deadline: Some(Instant::now() + RENDER_TIMEOUT), ..RenderOptions::default() };
+            let manifest = render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &options)
+                .map_err(|e| Failure::of_render(&e))?;
+            Ok((coalesced, manifest))
+        };
+        let rendered = tokio::task::spawn_blocking(work).await;
+        let rendered = rendered.unwrap_or_else(|_| Err(Failure::defect("rendering was cut short")));
+        rendered.map_err(|failure: Failure| failure.redacted(&redactions))
+    }
+
+    /// The releases of `dependsOn` are ready, and do not wait for this one in turn.
+    fn check_dependencies(&self) -> Result<(), Failure> {
+        let releases = &self.operator.helm_releases;
+        if let Some(cycle) = super::dependencies::cycle(self.key, |key| releases.get(key)) {
+            let path: Vec<&str> = cycle.iter().map(|key| key.name.as_str()).collect();
+            let message = format!("dependsOn leads in a circle: {}; remove one of these references", path.join(" → "));
+            return Err(Failure::new(Reason::DependencyCycle, Retry::OnChange, message));
+        }
+        for dependency in &self.object.spec.depends_on {
+            let key = Key::new(&self.key.namespace, &dependency.name);
+            let problem = match releases.get(&key) {
+                None => "does not exist",
+                Some(release) if !is_ready(&release) => "is not ready",
+                Some(_) => continue,
+            };
+            let message = format!("HelmRelease {key}, on which this one depends, {problem}");
+            return Err(Failure::new(Reason::DependencyNotReady, Retry::Later, message));
+        }
+        Ok(())
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
+            uid: self.object.metadata.uid.clone().unwrap_or_default(),
+            name: self.key.to_string(),
+            holder: self.operator.settings.identity.clone(),
+        }
+    }
+
+    fn is_forced(&self) -> bool {
+        let asked = self.object.annotation(crate::api::FORCE_AT);
+        asked.is_some() && asked != self.last_status().and_then(|s| s.last_handled_force_at).as_deref()
+    }
+
+    /// The client under whose name everything of the release is done.
+    fn tenant(&self) -> Result<TenantClient, Failure> {
+        let identity = match self.service_account() {
+            Some(name) => Identity::service_account(&self.key.namespace, name).ok_or_else(|| {
+                let message = format!("serviceAccountName `{name}` cannot be the name of a ServiceAccount");
+                Failure::new(Reason::InvalidSpec, Retry::OnChange, message)
+            })?,
+            None => Identity::operator(),
+        };
+        Ok(self.operator.connection.tenant(identity))
+    }
+
+    fn service_account(&self) -> Option<&str> {
+        let named = self.object.spec.service_account_name.as_deref();
+        named.or(self.operator.settings.default_service_account.as_deref())
+    }
+
+    /// The server does not say that an impersonated ServiceAccount is missing; it only refuses.
+    async fn explain(&self, error: release::Error) -> Failure {
+        if error.reason == Reason::Forbidden && self.is_service_account_missing().await {
+            let name = self.service_account().unwrap_or_default();
+            let namespace = &self.key.namespace;
+            let message = format!("ServiceAccount {namespace}/{name} does not exist; create it and give it its rights");
+            return Failure::new(Reason::ServiceAccountNotFound, Retry::Later, message);
+        }
+        error.into()
+    }
+
+    async fn is_service_account_missing(&self) -> bool {
+        let Some(name) = self.service_account() else { return false };
+        let account = ObjectRef {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ServiceAccount".to_owned(),
+            namespace: self.key.namespace.clone(),
+            name: name.to_owned(),
+        };
+        let client = self.operator.connection.tenant(Identity::operator());
+        let kind = Kind::core("ServiceAccount", "serviceaccounts", true);
+        matches!(client.get(&kind, &account).await, Ok(None))
+    }
+
+    async fn ensure_finalizer(&self) -> Result<(), Failure> {
+        let finalizers = self.object.metadata.finalizers.clone().unwrap_or_default();
+        let uid = self.object.metadata.uid.as_ref();
+        if finalizers.iter().any(|f| f == FINALIZER)
+            || self.operator.remember(self.key, uid, |memory| memory.finalizer)
+        {
+            return Ok(());
+        }
+        let mut with = finalizers;
+        with.push(FINALIZER.to_owned());
+        self.write_finalizers(&with).await?;
+        self.operator.remember(self.key, uid, |memory| memory.finalizer = true);
+        Ok(())
+    }
+
+    async fn write_finalizers(&self, finalizers: &[String]) -> Result<(), Failure> {
+        let version = self.object.metadata.resource_version.clone().unwrap_or_default();
+        let written = self.operator.publisher.finalizers(HELM_RELEASE, self.key, finalizers, &version).await;
+        written.map_err(|e| {
+            let message = format!("failed to write the finalizer of HelmRelease {}: {}", self.key, chain(&e));
+            Failure::new(Reason::ProgressingWithRetry, Retry::Soon, message)
+        })
+    }
+
+    /// Removes the release `key` whole.
+    async fn uninstall(&self, client: &TenantClient, key: &ReleaseKey) -> Result<(), Failure> {
+        let owner = self.owner();
+        let policy = Policy::new(&self.object.spec, Action::Uninstall);
+        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner: &owner };
+        let mut history = match release::observe(client, key).await {
+            Ok(observed) => observed.history,
+            Err(error) => return Err(self.explain(error).await),
+        };
+        self.operator.parking.enter(key, self.key);
+        match release::uninstall(&cx, &mut history).boxed().await {
+            Outcome::Parked { waiting, deadline, .. } => {
+                for (object, _) in &waiting {
+                    if let Ok(kind) = self.operator.discovery.kind(object).await {
+                        self.operator.kinds.ensure(&kind);
+                    }
+                }
+                Err(Failure::waiting(Reason::Progressing, &waiting, deadline))
+            }
+            Outcome::Retry { error } | Outcome::Failed { error } => {
+                self.operator.parking.leave(key);
+                Err(self.explain(error).await)
+            }
+            Outcome::Done { .. } => {
+                self.operator.parking.leave(key);
+                info!(release = %self.key, "uninstalled");
+                Ok(())
+            }
+        }
+    }
+
+    /// The HelmRelease is being deleted.
+    async fn delete(self) -> Requeue {
+        let finalizers = self.object.metadata.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|f| f == FINALIZER) {
+            return Requeue::OnChange;
+        }
+        let policy = self.object.spec.deletion_policy;
+        let skipped = if self.object.spec.suspend {
+            Some("the HelmRelease is suspended")
+        } else if policy == DeletionPolicy::Orphan {
+            Some("its deletionPolicy is Orphan")
+        } else {
+            None
+        };
+        let ended = match skipped {
+            Some(why) => {
+                let note = format!("objects and record of release {} stay: {why}", ReleaseKey::from(&self.target));
+                self.event(true, Reason::UninstallSkipped, &note).await;
+                Ok(())
+            }
+            None if policy == DeletionPolicy::Deny => Err(Failure::new(
+                Reason::UninstallFailed,
+                Retry::OnChange,
+                "its deletionPolicy is Deny; set it to Uninstall or Orphan to let it go",
+            )),
+            None => self.uninstall_deleted().await,
+        };
+        let ended = match ended {
+            Ok(()) => {
+                let left: Vec<String> = finalizers.into_iter().filter(|f| f != FINALIZER).collect();
+                self.write_finalizers(&left).await
+            }
+            failed => failed,
+        };
+        match ended {
+            Ok(()) => {
+                self.operator.forget_release(self.key);
+                Requeue::OnChange
+            }
+            Err(failure) => self.publish(Account::failed(failure, None)).await,
+        }
+    }
+
+    async fn uninstall_deleted(&self) -> Result<(), Failure> {
+        let client = self.tenant()?;
+        let target = self.last_status().and_then(|s| s.target).unwrap_or_else(|| self.target.clone());
+        match self.uninstall(&client, &ReleaseKey::from(&target)).await {
+            // Without its identity nothing can be removed, and the HelmRelease must not hold its namespace for ever.
+            Err(failure) if failure.reason == Reason::ServiceAccountNotFound => {
+                let left = self.last_status().map_or(0, |s| s.inventory.len());
+                let note = format!("{left} objects of release {} stay: {}", target.release_name, failure.message);
+                self.event(false, Reason::UninstallSkipped, &note).await;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn event(&self, good: bool, reason: Reason, note: &str) {
+        let regarding = reference(HELM_RELEASE, self.object);
+        let note = self.redactions.apply(note);
+        self.operator.publisher.event(&regarding, good, reason, "Reconcile", &note).await;
+    }
+
+    fn last_status(&self) -> Option<HelmReleaseStatus> {
+        let uid = self.object.metadata.uid.as_ref();
+        let written = self.operator.remember(self.key, uid, |memory| memory.status.clone());
+        written.or_else(|| self.object.status.clone())
+    }
+
+    /// publish: status, events, and when to look again.
+    async fn publish(self, account: Account) -> Requeue {
+        let Account { verdict, history } = account;
+        let verdict = match verdict {
+            Verdict::Failed(failure) => Verdict::Failed(failure.redacted(&self.redactions)),
+            other => other,
+        };
+        let old = self.last_status();
+        let now = Timestamp::now();
+        let failures = self.operator.count_failure(self.key, self.object, &verdict);
+        let requeue = self.requeue(&verdict, failures);
+        if let Verdict::Again(after) = verdict {
+            return Requeue::After(after);
+        }
+        if let Verdict::Waiting { begun, .. } = &verdict {
+            let elapsed = begun.map_or(Duration::ZERO, |b| {
+                Duration::try_from(now.duration_since(b)).unwrap_or(Duration::ZERO)
+            });
+            if elapsed < PROGRESS_AFTER {
+                return Requeue::After((PROGRESS_AFTER - elapsed).min(Duration::from_secs(2)));
+            }
+        }
+        let view = View {
+            target: &self.target,
+            old: old.as_ref(),
+            history: history.as_ref(),
+            verdict: &verdict,
+            failures,
+            now,
+        };
+        let new = status(self.object, &view);
+        self.tell(&verdict, old.as_ref()).await;
+        let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
+        match written {
+            Ok(()) => {
+                let uid = self.object.metadata.uid.as_ref();
+                self.operator.remember(self.key, uid, |memory| memory.status = Some(new));
+                requeue
+            }
+            Err(error) => {
+                warn!(release = %self.key, error = chain(&error), "the status could not be written");
+                Requeue::After(Duration::from_secs(5))
+            }
+        }
+    }
+
+    fn requeue(&self, verdict: &Verdict, failures: u32) -> Requeue {
+        let interval = self.object.spec.interval.0;
+        match verdict {
+            Verdict::Settled | Verdict::Done { .. } => Requeue::After(jitter(interval)),
+            Verdict::Again(after) => Requeue::After(*after),
+            Verdict::Waiting { deadline, .. } => Requeue::After(until(*deadline)),
+            Verdict::Failed(failure) => failure.requeue(failures, interval),
+        }
+    }
+
+    /// Events: one for each end of an action, one for each new failure.
+    async fn tell(&self, verdict: &Verdict, old: Option<&HelmReleaseStatus>) {
+        match verdict {
+            Verdict::Done { action, revision, summary, .. } => {
+                let note = format!("{} of revision {revision} succeeded: {summary}", action.as_str());
+                info!(release = %self.key, revision, action = action.as_str(), "succeeded");
+                self.event(true, action.succeeded(), &note).await;
+            }
+            Verdict::Failed(failure) if failure.is_news(old) => {
+                warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
+                self.event(false, failure.reason, &failure.message).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How long until `moment`; a short while when it has passed.
+fn until(moment: Timestamp) -> Duration {
+    let left = moment.duration_since(Timestamp::now());
+    Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_millis(100))
+}
+
+/// Chart and user values.
+struct Inputs {
+    chart: ResolvedChart,
+    values: Values,
+}
+
+/// The chart with the named files in place of its values.yaml, and the user's values.
+///
+/// # Compatibility
+/// As Flux's `spec.chart.spec.valuesFiles`: the files are merged in order, values.yaml is not implied.
+fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<pintle_helm::chart::Chart>, Values), Failure> {
+    let chart = &inputs.chart.chart;
+    if files.is_empty() {
+        return Ok((Arc::clone(chart), inputs.values.clone()));
+    }
+    let mut layers = Vec::with_capacity(files.len());
+    for name in files {
+        if name == "values.yaml" {
+            layers.push(chart.values.clone());
+            continue;
+        }
+        let file = chart.files.iter().find(|f| &*f.name == name.as_str()).ok_or_else(|| {
+            let message = format!("chart {}-{} has no file `{name}`", inputs.chart.name, inputs.chart.version);
+            Failure::new(Reason::ValuesInvalid, Retry::OnChange, message)
+        })?;
+        let layer = Values::from_yaml(&file.data).map_err(|e| {
+            let message = format!("file `{name}` of chart {}: {}", inputs.chart.name, chain(&e));
+            Failure::new(Reason::ValuesInvalid, Retry::OnChange, message)
+        })?;
+        layers.push(layer);
+    }
+    let mut chart = pintle_helm::chart::Chart::clone(chart);
+    chart.values = merge_layers(layers);
+    Ok((Arc::new(chart), inputs.values.clone()))
+}

@@ -1,0 +1,344 @@
+//! The operator: watches and triggers, queues, and one reconcile function a kind.
+//!
+//! A reconcile makes one decision and returns when to look again; what it waits for wakes it through a watch.
+//! See [`helm_release`] for the way of one release.
+
+mod chart_repository;
+mod dependencies;
+mod dereference;
+mod helm_release;
+mod lookup;
+mod parked;
+mod publish;
+mod queue;
+mod store;
+mod verdict;
+mod watches;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::ResourceExt;
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+use crate::api::{ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT};
+use crate::cluster::{Connection, Discovery, Kind};
+use crate::repository::{self, Repositories};
+use parked::Parking;
+use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
+use queue::Queue;
+use store::{Key, Store};
+use watches::{KindWatches, Metadata};
+
+/// Changes of a release's objects come in bursts; they are looked at together.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// How the operator runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of the chart cache.
+    pub cache_dir: PathBuf,
+    /// ServiceAccount of releases that name none.
+    pub default_service_account: Option<String>,
+    /// Releases that are worked on at the same time.
+    pub concurrency: usize,
+    /// Field manager of server-side apply.
+    pub field_manager: String,
+    /// How this process names itself in records and events.
+    pub identity: String,
+}
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The custom resources could not be listed.
+    #[error(
+        "the HelmReleases and ChartRepositories could not be listed within {} s; are the CRDs installed (`pintle crds | \
+         kubectl apply -f -`), and may the operator list them?",
+        watches::SYNC_TIMEOUT.as_secs()
+    )]
+    Sync,
+}
+
+/// When a key is to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeue {
+    /// When something changes.
+    OnChange,
+    /// After a while, or when something changes.
+    After(Duration),
+}
+
+/// What all reconciles share.
+pub struct Operator {
+    settings: Settings,
+    connection: Connection,
+    discovery: Arc<Discovery>,
+    repositories: Repositories,
+    publisher: Publisher,
+    helm_releases: Arc<Store<HelmRelease>>,
+    chart_repositories: Arc<Store<ChartRepository>>,
+    release_queue: Queue<Key>,
+    repository_queue: Queue<Key>,
+    fetches: chart_repository::Schedule,
+    parking: Parking,
+    kinds: KindWatches,
+    memory: Mutex<HashMap<Key, Memory>>,
+}
+
+/// What is remembered of a HelmRelease between two looks at it; all of it can be lost.
+#[derive(Default)]
+struct Memory {
+    /// The UID that it is about.
+    uid: Option<String>,
+    /// The status as written last: the watch may not have brought it back yet.
+    status: Option<HelmReleaseStatus>,
+    /// Whether the finalizer was written, likewise.
+    finalizer: bool,
+    /// Failures in a row, and of which generation.
+    failures: (Option<i64>, u32),
+}
+
+/// Runs the operator until `stop` resolves.
+///
+/// # Errors
+/// When the custom resources cannot be watched.
+pub async fn run(connection: Connection, settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let client = connection.operator();
+    let concurrency = settings.concurrency;
+    let operator = Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
+        let weak = operator.clone();
+        let touched = move |kind: &Kind, object: Metadata| {
+            if let Some(operator) = weak.upgrade() {
+                operator.object_touched(kind, &object);
+            }
+        };
+        Operator {
+            publisher: Publisher::new(client.clone(), &settings.identity),
+            discovery: Arc::new(Discovery::new(client.clone())),
+            repositories: Repositories::new(repository::Options {
+                cache_dir: Some(settings.cache_dir.clone()),
+                ..repository::Options::default()
+            }),
+            kinds: KindWatches::new(client.clone(), touched),
+            settings,
+            connection,
+            helm_releases: Arc::default(),
+            chart_repositories: Arc::default(),
+            release_queue: Queue::new(),
+            repository_queue: Queue::new(),
+            fetches: chart_repository::Schedule::default(),
+            parking: Parking::default(),
+            memory: Mutex::default(),
+        }
+    });
+    let mut tasks = tokio::task::JoinSet::new();
+    let synced = watch(&operator, &mut tasks);
+    let listed = async {
+        for synced in &synced {
+            synced.notified().await;
+        }
+    };
+    tokio::time::timeout(watches::SYNC_TIMEOUT, listed).await.map_err(|_| Error::Sync)?;
+    info!(identity = operator.settings.identity, "the operator runs");
+    for _ in 0..concurrency {
+        tasks.spawn(Arc::clone(&operator).work_on_releases());
+    }
+    for _ in 0..concurrency.min(4) {
+        tasks.spawn(Arc::clone(&operator).work_on_repositories());
+    }
+    stop.await;
+    info!("the operator stops");
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// Begins the watches; each [`Notify`] fires when its first list is in.
+fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc<Notify>; 2] {
+    let client = operator.connection.operator();
+    let synced = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let touched = {
+        let operator = Arc::clone(operator);
+        let seen = Mutex::new(HashMap::new());
+        move |key: Key| operator.release_touched(&seen, key)
+    };
+    let store = Arc::clone(&operator.helm_releases);
+    let (kind, plural) = (HELM_RELEASE.kind, HELM_RELEASE.plural);
+    tasks.spawn(watches::mirror(client.clone(), kind, plural, store, Arc::clone(&synced[0]), touched));
+    let touched = {
+        let operator = Arc::clone(operator);
+        move |key: Key| {
+            operator.wake_users_of(&key);
+            operator.repository_queue.add(key);
+        }
+    };
+    let store = Arc::clone(&operator.chart_repositories);
+    let (kind, plural) = (CHART_REPOSITORY.kind, CHART_REPOSITORY.plural);
+    tasks.spawn(watches::mirror(client.clone(), kind, plural, store, Arc::clone(&synced[1]), touched));
+    // Helm's own records change with every action and are nobody's values.
+    for kind in [Kind::secret(), Kind::core("ConfigMap", "configmaps", true)] {
+        let operator = Arc::clone(operator);
+        let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
+        let client = client.clone();
+        tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
+    }
+    synced
+}
+
+/// What of a HelmRelease asks for a reconcile when it changes; a status does not.
+type Fingerprint = (Option<String>, Option<i64>, Option<String>, Option<String>, bool);
+
+impl Operator {
+    fn release_touched(&self, seen: &Mutex<HashMap<Key, Fingerprint>>, key: Key) {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(object) = self.helm_releases.get(&key) else {
+            seen.remove(&key);
+            drop(seen);
+            self.release_queue.add(key.clone());
+            self.wake_dependents_of(&key);
+            return;
+        };
+        let fingerprint = (
+            object.uid(),
+            object.metadata.generation,
+            object.annotation(REQUESTED_AT).map(str::to_owned),
+            object.annotation(FORCE_AT).map(str::to_owned),
+            object.metadata.deletion_timestamp.is_some(),
+        );
+        let changed = seen.insert(key.clone(), fingerprint.clone()) != Some(fingerprint);
+        drop(seen);
+        if changed {
+            self.release_queue.add(key.clone());
+        }
+        self.wake_dependents_of(&key);
+    }
+
+    /// Wakes the releases that wait for this one.
+    fn wake_dependents_of(&self, key: &Key) {
+        let waiting = self.helm_releases.keys(|release| {
+            release.metadata.namespace.as_deref() == Some(&key.namespace)
+                && release.spec.depends_on.iter().any(|d| d.name == key.name)
+                && !helm_release::is_ready(release)
+        });
+        waiting.into_iter().for_each(|key| self.release_queue.add(key));
+    }
+
+    /// Wakes the releases whose chart comes from a repository.
+    fn wake_users_of(&self, repository: &Key) {
+        let users = self.helm_releases.keys(|release| {
+            release.metadata.namespace.as_deref() == Some(&repository.namespace)
+                && release.spec.chart.repository.as_ref().is_some_and(|r| r.name == repository.name)
+        });
+        users.into_iter().for_each(|key| self.release_queue.add(key));
+    }
+
+    /// A Secret or ConfigMap changed: whoever reads it is woken.
+    fn reference_touched(&self, kind: &Kind, object: &Metadata) {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let readers = self.helm_releases.keys(|release| {
+            release.metadata.namespace.as_deref() == Some(namespace)
+                && dereference::refers_to(&release.spec, &kind.kind, name)
+        });
+        readers.into_iter().for_each(|key| self.release_queue.add(key));
+        if kind.kind != "Secret" {
+            return;
+        }
+        let repositories = self.chart_repositories.keys(|repository| {
+            let spec = &repository.spec;
+            let refers = |r: &Option<crate::api::LocalSecretReference>| r.as_ref().is_some_and(|r| r.name == name);
+            repository.metadata.namespace.as_deref() == Some(namespace)
+                && (refers(&spec.secret_ref) || refers(&spec.cert_secret_ref))
+        });
+        for key in repositories {
+            self.fetches.clear(&key);
+            self.repository_queue.add(key);
+        }
+    }
+
+    /// An object that Helm manages changed: the release that waits for it is woken.
+    fn object_touched(&self, _: &Kind, object: &Metadata) {
+        let annotations = object.annotations();
+        let name = annotations.get("meta.helm.sh/release-name");
+        let namespace = annotations.get("meta.helm.sh/release-namespace");
+        if let (Some(name), Some(namespace)) = (name, namespace)
+            && let Some(key) = self.parking.waiting_for(namespace, name)
+        {
+            self.release_queue.add_after(key, SETTLE);
+        }
+    }
+
+    /// Changes what is remembered of an object; an older object of the same name is forgotten.
+    fn remember<T>(&self, key: &Key, uid: Option<&String>, f: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut all = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = all.entry(key.clone()).or_default();
+        if uid.is_some() && memory.uid.as_ref() != uid {
+            *memory = Memory { uid: uid.cloned(), ..Memory::default() };
+        }
+        f(memory)
+    }
+
+    fn forget_release(&self, key: &Key) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Counts failures in a row of one generation.
+    fn count_failure(&self, key: &Key, object: &HelmRelease, verdict: &verdict::Verdict) -> u32 {
+        self.remember(key, object.metadata.uid.as_ref(), |memory| {
+            let generation = object.metadata.generation;
+            let before = if memory.failures.0 == generation { memory.failures.1 } else { 0 };
+            let now = match verdict {
+                verdict::Verdict::Failed(_) => before + 1,
+                verdict::Verdict::Settled | verdict::Verdict::Done { .. } => 0,
+                verdict::Verdict::Waiting { .. } | verdict::Verdict::Again(_) => before,
+            };
+            memory.failures = (generation, now);
+            now
+        })
+    }
+
+    async fn work_on_releases(self: Arc<Self>) {
+        loop {
+            let key = self.release_queue.next().await;
+            // Boxed, or the compiler cannot see that so deep a future is `Send`.
+            let requeue = guard(&key, helm_release::reconcile(&self, &key).boxed()).await;
+            settle(&self.release_queue, &key, requeue);
+        }
+    }
+
+    async fn work_on_repositories(self: Arc<Self>) {
+        loop {
+            let key = self.repository_queue.next().await;
+            let requeue = guard(&key, chart_repository::reconcile(&self, &key)).await;
+            settle(&self.repository_queue, &key, requeue);
+        }
+    }
+}
+
+/// Keeps a panic of one reconcile from the others.
+async fn guard(key: &Key, reconcile: impl Future<Output = Requeue>) -> Requeue {
+    match std::panic::AssertUnwindSafe(reconcile).catch_unwind().await {
+        Ok(requeue) => requeue,
+        Err(_) => {
+            error!(%key, "the reconcile panicked: a defect of Pintle; it is tried again in a minute");
+            Requeue::After(Duration::from_secs(60))
+        }
+    }
+}
+
+fn settle(queue: &Queue<Key>, key: &Key, requeue: Requeue) {
+    if let Requeue::After(pause) = requeue {
+        queue.add_after(key.clone(), pause);
+    }
+    queue.done(key);
+}
+
+/// A duration give or take a tenth, so that what began together does not stay together.
+fn jitter(duration: Duration) -> Duration {
+    duration.mul_f64(rand::random_range(0.9..1.1))
+}

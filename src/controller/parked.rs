@@ -1,0 +1,35 @@
+//! Releases whose objects are on their way: they wait for a change, without a worker.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::store::Key;
+use crate::release::ReleaseKey;
+
+/// Which release is being worked on for which HelmRelease.
+///
+/// A release is entered before its first write, so that no change of an object is missed between the look at it
+/// and the wait for it.
+#[derive(Default)]
+pub struct Parking(Mutex<HashMap<(String, String), Key>>);
+
+impl Parking {
+    /// Changes of the release's objects wake `key` from now on.
+    pub fn enter(&self, release: &ReleaseKey, key: &Key) {
+        self.lock().insert((release.namespace.clone(), release.name.clone()), key.clone());
+    }
+
+    /// Nobody waits for the release any more.
+    pub fn leave(&self, release: &ReleaseKey) {
+        self.lock().remove(&(release.namespace.clone(), release.name.clone()));
+    }
+
+    /// Who waits for objects of the release `name` in `namespace`.
+    pub fn waiting_for(&self, namespace: &str, name: &str) -> Option<Key> {
+        self.lock().get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Key>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

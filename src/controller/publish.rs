@@ -1,0 +1,136 @@
+//! Writes what became of an object: status and events. The status is a view of storage, written after it.
+
+use kube::api::{Api, ApiResource, Patch, PatchParams};
+use kube::core::{DynamicObject, GroupVersionKind};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube_runtime::events::{Event, EventType, Recorder, Reporter};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::store::Key;
+use crate::api::condition::truncate;
+use crate::api::{GROUP, Reason};
+use crate::cluster::{OperatorClient, chain};
+
+/// The field manager of the operator's own fields: finalizer and status.
+const MANAGER: &str = "pintle";
+/// The server drops an event whose note is longer than 1,024 bytes.
+const NOTE_LIMIT: usize = 1000;
+
+/// A kind of the operator's own.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnKind {
+    /// Kind.
+    pub kind: &'static str,
+    /// Its plural.
+    pub plural: &'static str,
+}
+
+/// `HelmRelease`.
+pub const HELM_RELEASE: OwnKind = OwnKind { kind: "HelmRelease", plural: "helmreleases" };
+/// `ChartRepository`.
+pub const CHART_REPOSITORY: OwnKind = OwnKind { kind: "ChartRepository", plural: "chartrepositories" };
+
+impl OwnKind {
+    fn resource(self) -> ApiResource {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", self.kind), self.plural)
+    }
+}
+
+/// Writes status, finalizers and events of the operator's own objects.
+#[derive(Clone)]
+pub struct Publisher {
+    client: OperatorClient,
+    recorder: Recorder,
+}
+
+impl Publisher {
+    /// `instance` names this process in the events.
+    pub fn new(client: OperatorClient, instance: &str) -> Self {
+        let reporter = Reporter { controller: "pintle".to_owned(), instance: Some(instance.to_owned()) };
+        Self { recorder: Recorder::new(client.kube(), reporter), client }
+    }
+
+    fn api(&self, own: OwnKind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.kube(), namespace, &own.resource())
+    }
+
+    /// Writes a status, when it is another one than `old`.
+    ///
+    /// # Errors
+    /// The server's refusal; an object that is gone is none.
+    pub async fn status<S: Serialize + PartialEq>(
+        &self,
+        own: OwnKind,
+        key: &Key,
+        old: Option<&S>,
+        new: &S,
+    ) -> Result<(), kube::Error> {
+        if old == Some(new) {
+            return Ok(());
+        }
+        // A merge patch only adds and changes: what left the status is set to null.
+        let empty = Value::Null;
+        let old = old.and_then(|s| serde_json::to_value(s).ok()).unwrap_or(empty);
+        let mut new = serde_json::to_value(new).map_err(kube::Error::SerdeError)?;
+        if let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) {
+            for gone in old.keys() {
+                new.entry(gone.clone()).or_insert(Value::Null);
+            }
+        }
+        let patch = json!({ "status": new });
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let api = self.api(own, &key.namespace);
+        ignore_gone(api.patch_status(&key.name, &params, &Patch::Merge(&patch)).await.map(drop))
+    }
+
+    /// Sets the finalizers.
+    ///
+    /// # Errors
+    /// The server's refusal; an object that is gone is none.
+    pub async fn finalizers(&self, own: OwnKind, key: &Key, finalizers: &[String], version: &str) -> Result<(), kube::Error> {
+        // With the version, because a list is replaced whole: another controller's finalizer must not be lost.
+        let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let api = self.api(own, &key.namespace);
+        ignore_gone(api.patch(&key.name, &params, &Patch::Merge(&patch)).await.map(drop))
+    }
+
+    /// Publishes an event. An event that cannot be written never fails the work that it tells of.
+    pub async fn event(&self, regarding: &ObjectReference, good: bool, reason: Reason, action: &str, note: &str) {
+        let event = Event {
+            type_: if good { EventType::Normal } else { EventType::Warning },
+            reason: reason.as_str().to_owned(),
+            note: Some(truncate(note, NOTE_LIMIT)),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, regarding).await {
+            warn!(error = chain(&error), %reason, "an event was lost");
+        }
+    }
+}
+
+/// What events refer to.
+pub fn reference<K>(own: OwnKind, object: &K) -> ObjectReference
+where
+    K: kube::Resource<DynamicType = ()>,
+{
+    let metadata = object.meta();
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v1alpha1")),
+        kind: Some(own.kind.to_owned()),
+        namespace: metadata.namespace.clone(),
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+fn ignore_gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,294 @@
+//! What a reconcile came to, and how the status says it. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use pintle_helm::render::RenderError;
+
+use super::{Requeue, jitter};
+use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, STALLED, Status};
+use crate::api::{
+    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUESTED_AT, Reason, Target,
+};
+use crate::cluster::masking::Redactions;
+use crate::cluster::{ObjectRef, Retry, chain};
+use crate::release::{self, Action, History, backoff};
+
+/// The pause before a retry that waits for somebody to do something in the cluster.
+const SLOW: Duration = Duration::from_secs(60);
+/// Unready objects that a message names.
+const NAMED: usize = 5;
+
+/// What a reconcile came to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The release is as its spec asks, and was before.
+    Settled,
+    /// An action has ended well.
+    Done {
+        /// The action.
+        action: Action,
+        /// The revision that it made.
+        revision: u32,
+        /// What it changed.
+        summary: String,
+        /// What the release owns now.
+        inventory: Vec<InventoryEntry>,
+    },
+    /// Objects are on their way.
+    Waiting {
+        /// Which, and what is missing.
+        waiting: Vec<(ObjectRef, String)>,
+        /// When the wait is over.
+        deadline: Timestamp,
+        /// When the action was begun.
+        begun: Option<Timestamp>,
+        /// What the release owns now.
+        inventory: Vec<InventoryEntry>,
+    },
+    /// There is more to do right away, or soon; nothing to tell.
+    Again(Duration),
+    /// Something failed, or cannot go on.
+    Failed(Failure),
+}
+
+/// Why a release is not as its spec asks.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The condition's reason.
+    pub reason: Reason,
+    /// When trying again can help.
+    pub retry: Retry,
+    /// What failed, on which object, in whose words, and what to do.
+    pub message: String,
+    /// When to look again, if that is known.
+    after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure.
+    pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {
+        Self { reason, retry, message: message.into(), after: None }
+    }
+
+    /// Something that cannot happen did.
+    pub fn defect(message: &str) -> Self {
+        Self::new(Reason::InternalError, Retry::Soon, format!("{message}; please report this defect"))
+    }
+
+    /// An uninstall that waits for objects to go.
+    pub fn waiting(reason: Reason, waiting: &[(ObjectRef, String)], deadline: Timestamp) -> Self {
+        let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
+        let message = format!("waiting for the end of {}", list(waiting));
+        Self::new(reason, Retry::Soon, message).again_after(left.max(Duration::from_millis(100)))
+    }
+
+    /// What is wrong with the values.
+    pub fn of_values(error: &pintle_helm::values::Error) -> Self {
+        let reason = match error {
+            pintle_helm::values::Error::Schema { .. } => Reason::SchemaViolation,
+            _ => Reason::ValuesInvalid,
+        };
+        Self::new(reason, Retry::OnChange, chain(error))
+    }
+
+    /// What is wrong with the templates.
+    pub fn of_render(error: &RenderError) -> Self {
+        let reason = match error {
+            RenderError::LimitExceeded { .. } => Reason::RenderLimitExceeded,
+            RenderError::Manifest(_) => Reason::InvalidManifest,
+            RenderError::Thread { .. } | RenderError::Panicked { .. } => Reason::InternalError,
+            _ => Reason::RenderFailed,
+        };
+        let retry = if reason == Reason::InternalError { Retry::Soon } else { Retry::OnChange };
+        Self::new(reason, retry, chain(error))
+    }
+
+    /// The same, to be looked at again after `pause`.
+    #[must_use]
+    pub fn again_after(mut self, pause: Duration) -> Self {
+        self.after = Some(pause);
+        self
+    }
+
+    /// The same, without the secrets that the release's values came with.
+    #[must_use]
+    pub fn redacted(mut self, redactions: &Redactions) -> Self {
+        self.message = redactions.apply(&self.message);
+        self
+    }
+
+    /// When to look again. `failures` in a row make the pause longer.
+    pub fn requeue(&self, failures: u32, interval: Duration) -> Requeue {
+        match (self.after, self.retry) {
+            (Some(after), _) => Requeue::After(after),
+            (None, Retry::Soon) => Requeue::After(backoff(failures, seed(&self.message))),
+            (None, Retry::Later) => Requeue::After(jitter(SLOW.min(interval))),
+            // The spec has to change, but so may the chart.
+            (None, Retry::OnChange) => Requeue::After(jitter(interval)),
+        }
+    }
+
+    /// Whether the status did not say this already.
+    pub fn is_news(&self, old: Option<&HelmReleaseStatus>) -> bool {
+        let ready = old.and_then(|status| condition::find(&status.conditions, READY));
+        !ready.is_some_and(|c| c.status == "False" && c.reason == self.reason.as_str() && self.message_is(&c.message))
+    }
+
+    fn message_is(&self, shown: &str) -> bool {
+        shown.starts_with(condition::truncate(&self.message, 256).split(" … ").next().unwrap_or_default())
+    }
+}
+
+fn seed(text: &str) -> u64 {
+    text.bytes().fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}
+
+impl From<release::Error> for Failure {
+    fn from(error: release::Error) -> Self {
+        Self::new(error.reason, error.retry, error.message)
+    }
+}
+
+fn list(waiting: &[(ObjectRef, String)]) -> String {
+    let mut named: Vec<String> = waiting.iter().take(NAMED).map(|(o, m)| format!("{o} ({m})")).collect();
+    if waiting.len() > NAMED {
+        named.push(format!("{} more", waiting.len() - NAMED));
+    }
+    named.join(", ")
+}
+
+/// Everything that a status is made of besides its object.
+pub struct View<'a> {
+    /// The release's name and namespaces.
+    pub target: &'a Target,
+    /// The status as it was.
+    pub old: Option<&'a HelmReleaseStatus>,
+    /// The history as it is, when it could be read.
+    pub history: Option<&'a History>,
+    /// What the reconcile came to.
+    pub verdict: &'a Verdict,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The status that says it.
+pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
+    let mut status = view.old.cloned().unwrap_or_default();
+    let deployed_before = status.observed_generation == object.metadata.generation
+        && condition::is_true(&status.conditions, READY);
+    status.observed_generation = object.metadata.generation;
+    if let Some(requested) = object.annotation(REQUESTED_AT) {
+        status.last_handled_reconcile_at = Some(requested.to_owned());
+    }
+    if !matches!(view.verdict, Verdict::Again(_))
+        && let Some(forced) = object.annotation(FORCE_AT)
+    {
+        status.last_handled_force_at = Some(forced.to_owned());
+    }
+    status.failures = i64::from(view.failures);
+    if let Some(history) = view.history {
+        record(&mut status, history);
+        if history.latest().is_some() {
+            status.target = Some(view.target.clone());
+        }
+    }
+    if let Verdict::Done { inventory, .. } | Verdict::Waiting { inventory, .. } = view.verdict {
+        status.inventory.clone_from(inventory);
+    }
+    let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
+    match view.verdict {
+        Verdict::Settled | Verdict::Done { .. } => set.settled(object, view.history),
+        Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
+        Verdict::Failed(failure) => set.failed(failure, view.history),
+        Verdict::Again(_) => {}
+    }
+    status
+}
+
+/// What the storage says of the release.
+fn record(status: &mut HelmReleaseStatus, history: &History) {
+    status.history = release::history_status(history);
+    status.last_applied_revision = history.deployed().map(|r| i64::from(r.number));
+    if let Some(facts) = history.revisions().iter().rev().find_map(|r| r.facts.as_ref()) {
+        let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
+        status.last_attempted_action = Some(facts.action.as_str().to_owned());
+        status.last_attempted_chart_version = text(&facts.chart.version);
+        status.last_attempted_chart_digest = text(&facts.chart_digest);
+        status.last_attempted_values_digest = text(&facts.values_digest);
+    }
+}
+
+struct Conditions<'a> {
+    status: &'a mut HelmReleaseStatus,
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl Conditions<'_> {
+    fn set(&mut self, type_: &str, status: Status, reason: Reason, message: &str) {
+        condition::set(&mut self.status.conditions, type_, status, reason, message, self.generation, self.now);
+    }
+
+    fn remove(&mut self, type_: &str) {
+        condition::remove(&mut self.status.conditions, type_);
+    }
+
+    fn settled(&mut self, object: &HelmRelease, history: Option<&History>) {
+        self.remove(RECONCILING);
+        self.remove(STALLED);
+        let Some(revision) = history.and_then(History::deployed) else { return };
+        let facts = revision.facts.clone().unwrap_or_default();
+        let reason = facts.action.succeeded();
+        let chart = format!("{}-{}", facts.chart.name, facts.chart.version);
+        let content = match facts.rollback_of {
+            Some(of) => format!("revision {} with the content of revision {of}, {chart}", revision.number),
+            None => format!("revision {}, {chart}", revision.number),
+        };
+        self.set(RELEASED, Status::True, reason, &content);
+        match object.spec.rollback_to {
+            Some(to) => {
+                let message = format!("held at revision {to}; changes of the spec are pending");
+                self.set(READY, Status::True, Reason::RollbackSucceeded, &message);
+                self.set(HELD, Status::True, Reason::RollbackSucceeded, &message);
+            }
+            None => {
+                self.set(READY, Status::True, reason, &content);
+                self.remove(HELD);
+            }
+        }
+    }
+
+    fn waiting(&mut self, waiting: &[(ObjectRef, String)], deployed_before: bool) {
+        let message = format!("waiting for {}", list(waiting));
+        // A retry of what is deployed already keeps its Ready.
+        if !deployed_before {
+            self.set(READY, Status::Unknown, Reason::Progressing, &message);
+        }
+        self.set(RECONCILING, Status::True, Reason::Progressing, &message);
+        self.remove(STALLED);
+    }
+
+    fn failed(&mut self, failure: &Failure, history: Option<&History>) {
+        let mut message = failure.message.clone();
+        let latest = history.and_then(History::latest);
+        if let Some(running) = history.and_then(History::deployed).filter(|r| latest.is_some_and(|l| l.number > r.number))
+        {
+            message.push_str(&format!("; revision {} still runs", running.number));
+        }
+        self.set(READY, Status::False, failure.reason, &message);
+        let left_a_revision = latest.is_some_and(|r| r.status == pintle_helm::record::Status::Failed);
+        if left_a_revision {
+            self.set(RELEASED, Status::False, failure.reason, &message);
+        }
+        if failure.retry == Retry::OnChange {
+            self.set(STALLED, Status::True, failure.reason, &message);
+            self.remove(RECONCILING);
+        } else {
+            self.set(RECONCILING, Status::True, Reason::ProgressingWithRetry, &message);
+            self.remove(STALLED);
+        }
+    }
+}

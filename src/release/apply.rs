@@ -1,0 +1,95 @@
+//! Applies one object, by server-side apply.
+//!
+//! Before each write the live object's owner is known: as it was when the plan was made, or read again when that is
+//! too long ago. An object that is expected to be absent is applied without force; an existing one carries its UID,
+//! so that an object that was replaced meanwhile is noticed instead of changed.
+
+use serde_json::{Value, json};
+
+use super::live::read;
+use super::{Action, Error, FIELD_MANAGER, LiveObject, Planned, Release, ownership};
+use crate::api::{Conflicts, Reason};
+use crate::cluster::{Applied, ApplyOptions, Class, Retry};
+
+/// Applies an object of the manifest. `fresh` says that the plan's view of it is young.
+///
+/// # Errors
+/// The server's refusal, or that the object belongs to somebody else.
+pub(super) async fn apply(
+    cx: &Release<'_>,
+    action: Action,
+    planned: &Planned,
+    fresh: bool,
+) -> Result<Applied, Error> {
+    let mut live = planned.live.clone();
+    if !fresh {
+        live = look_again(cx, action, planned).await?;
+    }
+    let mut first = true;
+    loop {
+        if let Some(live) = live.as_ref().filter(|live| live.is_terminating()) {
+            return Err(terminating(planned, live));
+        }
+        let (body, options) = request(planned, live.as_ref(), cx.policy.conflicts);
+        match cx.tenant.apply(&planned.kind, &planned.object, &body, FIELD_MANAGER, options).await {
+            Ok(applied) => return Ok(applied),
+            // It came, went or was replaced since it was read.
+            Err(error) if first && is_surprise(error.class, live.is_some()) => {
+                live = look_again(cx, action, planned).await?;
+                first = false;
+            }
+            Err(error) => return Err(Error::from_template(error, &planned.source)),
+        }
+    }
+}
+
+/// The body and the options of the apply.
+pub(super) fn request(
+    planned: &Planned,
+    live: Option<&LiveObject>,
+    conflicts: Conflicts,
+) -> (Value, ApplyOptions) {
+    let mut body = planned.content.clone();
+    let Some(live) = live else { return (body, ApplyOptions::default()) };
+    if let (Some(uid), Some(metadata)) = (live.uid(), body.get_mut("metadata").and_then(Value::as_object_mut))
+    {
+        metadata.insert("uid".to_owned(), json!(uid));
+    }
+    (body, ApplyOptions { force: conflicts == Conflicts::Force, dry_run: false })
+}
+
+/// Whether a refusal means that the object is not what it was when it was read.
+fn is_surprise(class: Class, expected: bool) -> bool {
+    match class {
+        Class::Stale | Class::AlreadyExists => true,
+        Class::NotFound => expected,
+        Class::FieldConflict => !expected,
+        _ => false,
+    }
+}
+
+async fn look_again(
+    cx: &Release<'_>,
+    action: Action,
+    planned: &Planned,
+) -> Result<Option<LiveObject>, Error> {
+    let live = read(cx.tenant, &planned.kind, &planned.object).await?;
+    if let Some(live) = &live {
+        ownership::check(live, &planned.object, cx.key, action, planned.recorded)?;
+    }
+    Ok(live)
+}
+
+/// An object that is being deleted would take the change with it.
+fn terminating(planned: &Planned, live: &LiveObject) -> Error {
+    let finalizers = live.finalizers();
+    let held = if finalizers.is_empty() {
+        String::new()
+    } else {
+        format!(", held by the finalizers {}", finalizers.join(", "))
+    };
+    let message = format!("{} is still being deleted{held}; it is made anew when it is gone", planned.object);
+    let mut error = Error::new(Reason::ProgressingWithRetry, Retry::Soon, message).about(&planned.object);
+    error.transient = true;
+    error
+}

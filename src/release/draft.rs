@@ -1,0 +1,316 @@
+//! A revision before it is written: the record that Helm reads, and Pintle's facts.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use pintle_helm::chart::{Chart, ChartFile, Crd};
+use pintle_helm::manifest::Manifest;
+use pintle_helm::record::{self, HookRun, Info, Record, RecordChart, RecordFile, RecordHook, description};
+use pintle_helm::values::Values;
+
+use super::facts::{self, Action, ChartFacts, Facts};
+use super::{Desired, Error, History, Owner, Policy, ReleaseKey};
+use crate::api::{Changes, Reason};
+use crate::cluster::Retry;
+
+/// What the data of a Secret may be in all.
+const SECRET_LIMIT: usize = 1 << 20;
+/// Kept free for what the facts grow by while the action goes on.
+const RESERVE: usize = 32 << 10;
+
+/// A revision before it is written.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub(super) record: Record,
+    pub(super) facts: Facts,
+    labels: BTreeMap<String, String>,
+}
+
+impl Draft {
+    /// A revision with newly rendered content: an install or an upgrade. `config` is what the user set.
+    ///
+    /// # Errors
+    /// The manifest cannot be read, or the record of the previous revision cannot.
+    #[allow(clippy::too_many_arguments, reason = "each is one part of the record")]
+    pub fn forward(
+        history: &History,
+        key: &ReleaseKey,
+        owner: &Owner,
+        action: Action,
+        chart: &Chart,
+        config: Values,
+        manifest: &Manifest,
+        desired: &Desired,
+    ) -> Result<Self, Error> {
+        let digest = manifest
+            .digest()
+            .map_err(|e| Error::new(Reason::InvalidManifest, Retry::OnChange, crate::cluster::chain(&e)))?;
+        let facts = Facts {
+            chart: ChartFacts {
+                name: chart.metadata.name.clone(),
+                version: chart.metadata.version.clone(),
+                app_version: Some(chart.metadata.app_version.clone()).filter(|v| !v.is_empty()),
+            },
+            chart_digest: desired.chart_digest.clone(),
+            values_digest: desired.values_digest.clone(),
+            hmac_key: desired.hmac_key.clone(),
+            spec_digest: desired.spec_digest.clone(),
+            manifest_digest: digest,
+            ..Facts::default()
+        };
+        let mut stored = RecordChart::of(chart);
+        keep_crds(&mut stored, manifest);
+        let record = Record {
+            chart: stored,
+            config,
+            manifest: manifest.to_text(),
+            hooks: manifest.hooks.iter().map(RecordHook::from).collect(),
+            info: Info { notes: manifest.notes.clone(), ..Info::default() },
+            ..Record::default()
+        };
+        Ok(Self::new(history, key, owner, action, record, facts))
+    }
+
+    /// A revision with the content of revision `to`: nothing is rendered, the manifest is the same to the byte.
+    ///
+    /// # Errors
+    /// There is no such revision, or its record cannot be read.
+    pub fn rollback(history: &History, key: &ReleaseKey, owner: &Owner, to: u32) -> Result<Self, Error> {
+        let Some(target) = history.find(to) else {
+            return Err(super::state::revision_not_found(history, to));
+        };
+        let mut record = Record::clone(&*target.record()?);
+        for hook in &mut record.hooks {
+            hook.last_run = HookRun::default();
+        }
+        record.info.rollback_revision = Some(to);
+        let mut facts = Facts { rollback_of: Some(to), ..Facts::default() };
+        match &target.facts {
+            Some(old) => {
+                facts.chart = old.chart.clone();
+                facts.chart_digest.clone_from(&old.chart_digest);
+                facts.values_digest.clone_from(&old.values_digest);
+                facts.hmac_key.clone_from(&old.hmac_key);
+                facts.spec_digest.clone_from(&old.spec_digest);
+                facts.manifest_digest.clone_from(&old.manifest_digest);
+            }
+            None => {
+                let metadata = &record.chart.metadata;
+                facts.chart = ChartFacts {
+                    name: metadata.name.clone(),
+                    version: metadata.version.clone(),
+                    app_version: Some(metadata.app_version.clone()).filter(|v| !v.is_empty()),
+                };
+                facts.hmac_key = facts::fresh_key();
+                facts.manifest_digest = target.manifest()?.digest().unwrap_or_default();
+            }
+        }
+        Ok(Self::new(history, key, owner, Action::Rollback, record, facts))
+    }
+
+    fn new(
+        history: &History,
+        key: &ReleaseKey,
+        owner: &Owner,
+        action: Action,
+        mut record: Record,
+        mut facts: Facts,
+    ) -> Self {
+        let now = Timestamp::now();
+        let latest = history.latest();
+        // A record that cannot be read costs the date of the first deployment, not the release.
+        let first = latest.and_then(|r| r.record().ok()?.info.first_deployed.clone());
+        record.name.clone_from(&key.name);
+        record.namespace.clone_from(&key.namespace);
+        record.revision = history.next_number();
+        record.apply_method = Some("ssa".to_owned());
+        record.info.status = action.pending();
+        record.info.first_deployed = Some(first.unwrap_or_else(|| now.to_string()));
+        record.info.last_deployed = Some(now.to_string());
+        record.info.deleted = None;
+        record.info.description = match (action, facts.rollback_of) {
+            (Action::Rollback, Some(to)) => description::rolled_back(to),
+            (Action::Install, _) => description::INSTALLING.to_owned(),
+            _ => description::UPGRADING.to_owned(),
+        };
+        if action != Action::Rollback {
+            record.info.rollback_revision = None;
+        }
+        facts.action = action;
+        facts.holder.clone_from(&owner.holder);
+        facts.owner.clone_from(&owner.uid);
+        facts.owner_name.clone_from(&owner.name);
+        facts.started_at = Some(now);
+        let labels = latest.map(|r| r.labels.clone()).unwrap_or_default();
+        Self { record, facts, labels }
+    }
+
+    /// Adds what the plan found out, and the deadline of the action.
+    #[must_use]
+    pub fn with_plan(mut self, changes: Changes, policy: &Policy) -> Self {
+        self.facts.changes = changes;
+        self.facts.deadline = Some(after(policy.timeout));
+        self
+    }
+
+    /// The number that the revision gets.
+    pub fn number(&self) -> u32 {
+        self.record.revision
+    }
+
+    /// What Pintle records of it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Its manifest, hooks and definitions included, as a later reader would see it.
+    ///
+    /// # Errors
+    /// The text cannot be read back.
+    pub fn manifest(&self) -> Result<Manifest, Error> {
+        let number = self.record.revision;
+        let mut manifest =
+            Manifest::from_text(&self.record.manifest).map_err(|e| Error::record(number, &e))?;
+        manifest.hooks = self.record.hooks.iter().map(Into::into).collect();
+        manifest.crds = recorded_crds(&self.record.chart);
+        Ok(manifest)
+    }
+
+    /// The Secret, ready to be created.
+    pub(super) fn secret(&self, key: &ReleaseKey) -> Result<Value, Error> {
+        let mut record = self.record.clone();
+        let payload = encode_within(&mut record, Some(&self.facts))?;
+        let facts = serde_json::to_vec(&self.facts).map_err(|e| Error::record(record.revision, &e))?;
+        let created = self.facts.started_at.unwrap_or_default().as_second();
+        Ok(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": record::secret_name(&key.name, record.revision),
+                "namespace": key.storage_namespace,
+                "labels": record.labels(&self.labels, created, true),
+            },
+            "type": record::SECRET_TYPE,
+            "data": {
+                record::DATA_KEY: STANDARD.encode(payload),
+                facts::DATA_KEY: STANDARD.encode(facts),
+            },
+        }))
+    }
+}
+
+/// The moment that is `duration` from now.
+pub(super) fn after(duration: std::time::Duration) -> Timestamp {
+    let span = SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_hours(24));
+    Timestamp::now().checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// Encodes a record so that it fits into its Secret; what helm does not need goes first.
+///
+/// # Errors
+/// [`Reason::ReleaseTooLarge`].
+pub(super) fn encode_within(record: &mut Record, facts: Option<&Facts>) -> Result<Vec<u8>, Error> {
+    let facts = facts.map_or(0, |f| serde_json::to_vec(f).map_or(0, |text| text.len()));
+    let limit = SECRET_LIMIT.saturating_sub(facts + RESERVE);
+    let encode = |record: &Record| record::encode(record).map_err(|e| Error::record(record.revision, &e));
+    let mut payload = encode(record)?;
+    let whole = payload.len();
+    let thin: [fn(&mut RecordChart); 3] = [
+        |chart| chart.templates.iter_mut().for_each(|file| file.data.clear()),
+        |chart| chart.files.retain(|file| is_crd(&file.name)),
+        |chart| chart.files.clear(),
+    ];
+    for cut in thin {
+        if payload.len() <= limit {
+            return Ok(payload);
+        }
+        cut(&mut record.chart);
+        payload = encode(record)?;
+    }
+    if payload.len() <= limit {
+        return Ok(payload);
+    }
+    Err(Error::new(
+        Reason::ReleaseTooLarge,
+        Retry::OnChange,
+        format!(
+            "the record of revision {} has {whole} bytes, {} without the chart's files, and a Secret holds {limit}: \
+             the manifest alone has {} bytes before compression; split the chart",
+            record.revision,
+            payload.len(),
+            record.manifest.len(),
+        ),
+    ))
+}
+
+/// Writes into the record how its hooks ended, where helm shows it.
+pub(super) fn note_hooks(record: &mut Record, facts: &Facts) {
+    for run in &facts.hooks {
+        let hooks = record.hooks.iter_mut().filter(|h| h.kind == run.kind && h.name == run.name);
+        for hook in hooks {
+            hook.last_run = HookRun {
+                started_at: Some(run.started_at.to_string()),
+                completed_at: Some(run.completed_at.to_string()),
+                phase: if run.succeeded { "Succeeded" } else { "Failed" }.to_owned(),
+            };
+        }
+    }
+}
+
+/// Helm's sentence for a failed action.
+pub(super) fn failure_text(record: &Record, facts: Option<&Facts>, message: &str) -> String {
+    let message = crate::api::condition::truncate(message, 2048);
+    match facts.map(|f| f.action) {
+        Some(Action::Install) => description::install_failed(&record.name, &message),
+        Some(Action::Rollback) => description::rollback_failed(&record.name, &message),
+        Some(Action::Uninstall) => message,
+        _ => description::upgrade_failed(&record.name, &message),
+    }
+}
+
+/// The sentence for an action that succeeded.
+pub(super) fn success_text(action: Action, rollback_of: Option<u32>) -> String {
+    match (action, rollback_of) {
+        (Action::Install, _) => description::INSTALLED.to_owned(),
+        (Action::Rollback, Some(to)) => description::rolled_back(to),
+        (Action::Uninstall, _) => description::UNINSTALLED.to_owned(),
+        _ => description::UPGRADED.to_owned(),
+    }
+}
+
+/// Whether a file of a chart, or of a chart below it, is one of `crds/`.
+fn is_crd(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let manifest = ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let mut rest = name;
+    while let Some((_, below)) = rest.strip_prefix("charts/").and_then(|r| r.split_once('/')) {
+        rest = below;
+    }
+    manifest && rest.starts_with("crds/")
+}
+
+/// Adds the definitions of the charts below to the record: Helm stores those of the top chart only, and an action
+/// that is resumed after a crash needs them all.
+fn keep_crds(chart: &mut RecordChart, manifest: &Manifest) {
+    for crd in &manifest.crds {
+        let Some((_, name)) = crd.path.split_once('/') else { continue };
+        if chart.files.iter().all(|file| file.name != name) {
+            chart.files.push(RecordFile { name: name.to_owned(), data: crd.file.data.to_vec() });
+        }
+    }
+}
+
+/// The definitions of `crds/` that a record holds.
+pub(super) fn recorded_crds(chart: &RecordChart) -> Vec<Crd> {
+    let files = chart.files.iter().filter(|file| is_crd(&file.name));
+    files
+        .map(|file| Crd {
+            path: format!("{}/{}", chart.metadata.name, file.name),
+            file: ChartFile { name: file.name.as_str().into(), data: file.data.as_slice().into() },
+        })
+        .collect()
+}

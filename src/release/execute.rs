@@ -1,0 +1,298 @@
+//! Carries a plan out, step by step.
+//!
+//! Every step can be made again: after a crash the same plan is made from the record and executed from the start;
+//! hooks that are recorded as done and objects that are as they should be are passed over. Nothing here blocks on
+//! readiness: the action parks, and [`resume_wait`] goes on when a watched object changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use pintle_helm::manifest::{Hook, HookEvent};
+
+use super::apply::apply;
+use super::draft::after;
+use super::live::read;
+use super::wait::{self, Verdict};
+use super::{
+    Error, FIELD_MANAGER, Facts, History, LiveObject, Plan, Planned, Release, Step, bounded_until_refused,
+};
+use crate::api::{Changes, Reason};
+use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, readiness};
+
+/// A definition has to be served within this time.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
+/// The plan's view of an object counts as young for this long.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How far an action came.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All is done.
+    Done {
+        /// What was changed.
+        changes: Changes,
+        /// The server's warnings, such as those of Pod Security.
+        warnings: Vec<String>,
+    },
+    /// Everything is applied, and some objects are not ready.
+    Parked {
+        /// Which, and what is missing.
+        waiting: Vec<(ObjectRef, String)>,
+        /// When the wait is over.
+        deadline: Timestamp,
+        /// The server's warnings.
+        warnings: Vec<String>,
+    },
+    /// The server could not be reached, or something is in the way for a moment: the revision stays pending, and is
+    /// to be resumed with a short pause.
+    Retry {
+        /// Why.
+        error: Error,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Carries out a plan for the pending revision `number`.
+pub async fn execute(cx: &Release<'_>, history: &mut History, number: u32, plan: &Plan) -> Outcome {
+    let mut run = Run { cx, history, number, plan, known: BTreeMap::new(), warnings: Vec::new() };
+    let result = run.all().await;
+    run.outcome(result)
+}
+
+/// Goes on with a parked action: looks at the objects once, then runs the post hooks when all are ready.
+pub async fn resume_wait(cx: &Release<'_>, history: &mut History, number: u32, plan: &Plan) -> Outcome {
+    let mut run = Run { cx, history, number, plan, known: BTreeMap::new(), warnings: Vec::new() };
+    let result = run.finish().await;
+    run.outcome(result)
+}
+
+/// One go at a plan.
+struct Run<'a, 'b> {
+    cx: &'a Release<'b>,
+    history: &'a mut History,
+    number: u32,
+    plan: &'a Plan,
+    /// Objects as the answers to their applies, or the plan's reads, show them.
+    known: BTreeMap<ObjectRef, LiveObject>,
+    warnings: Vec<String>,
+}
+
+impl Run<'_, '_> {
+    fn facts(&self) -> Facts {
+        self.history.find(self.number).and_then(|r| r.facts.clone()).unwrap_or_default()
+    }
+
+    async fn all(&mut self) -> Result<Outcome, Error> {
+        if !self.facts().applied {
+            self.change().await?;
+        }
+        self.finish().await
+    }
+
+    /// Makes the steps up to the wait.
+    async fn change(&mut self) -> Result<(), Error> {
+        let plan = self.plan;
+        let (before, _) = plan.action.events();
+        let mut hooks_ran = false;
+        for step in &plan.steps {
+            match step {
+                Step::Namespace(name) => create_namespace(self.cx, name).await?,
+                Step::Crds(crds) => self.define(crds).await?,
+                Step::Hook(event, _) if *event == before && !hooks_ran => {
+                    hooks_ran = true;
+                    self.hooks(before).await?;
+                }
+                Step::Hook(..) | Step::Wait => {}
+                Step::Apply { objects, .. } => self.apply_rank(objects).await?,
+                Step::Prune(leftovers) => super::prune::prune(self.cx, leftovers).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The wait and what comes after it.
+    async fn finish(&mut self) -> Result<Outcome, Error> {
+        if self.plan.steps.contains(&Step::Wait) {
+            let now = Timestamp::now();
+            match wait::check(self.cx, self.plan, &self.known).await? {
+                Verdict::Ready => {}
+                Verdict::Failed(objects) => {
+                    return Err(wait::failure(self.cx, self.plan, &objects, false).await);
+                }
+                Verdict::Waiting(waiting) => {
+                    let deadline = self.park().await?;
+                    if now >= deadline {
+                        return Err(wait::failure(self.cx, self.plan, &waiting, true).await);
+                    }
+                    let warnings = std::mem::take(&mut self.warnings);
+                    return Ok(Outcome::Parked { waiting, deadline, warnings });
+                }
+            }
+        }
+        let (_, after) = self.plan.action.events();
+        self.hooks(after).await?;
+        let warnings = std::mem::take(&mut self.warnings);
+        Ok(Outcome::Done { changes: self.facts().changes, warnings })
+    }
+
+    /// Records, once, that everything is applied, and until when the wait goes on.
+    async fn park(&mut self) -> Result<Timestamp, Error> {
+        let facts = self.facts();
+        if let Some(deadline) = facts.deadline.filter(|_| facts.applied) {
+            return Ok(deadline);
+        }
+        let deadline = after(self.cx.policy.timeout);
+        let note = |facts: &mut Facts| {
+            facts.applied = true;
+            facts.deadline = Some(deadline);
+        };
+        self.history.note(self.cx, self.number, &note).await?;
+        Ok(deadline)
+    }
+
+    async fn hooks(&mut self, event: HookEvent) -> Result<(), Error> {
+        let hooks: Vec<&Hook> = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Hook(at, hook) if *at == event => Some(hook),
+                _ => None,
+            })
+            .collect();
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        super::hook::run_event(self.cx, self.history, self.number, event, &hooks).await
+    }
+
+    /// Applies the objects of one rank at the same time.
+    async fn apply_rank(&mut self, objects: &[Planned]) -> Result<(), Error> {
+        let fresh = self.plan.read_at.is_some_and(|at| at.elapsed() < FRESH);
+        let (cx, action) = (self.cx, self.plan.action);
+        for planned in objects.iter().filter(|p| !p.is_write()) {
+            if let Some(live) = &planned.live {
+                self.known.insert(planned.object.clone(), live.clone());
+            }
+        }
+        let due: Vec<&Planned> = objects.iter().filter(|p| p.is_write()).collect();
+        let writes = due.iter().map(|planned| apply(cx, action, planned, fresh)).collect();
+        let applied = bounded_until_refused(writes).await?;
+        let mut definitions = Vec::new();
+        for (planned, applied) in due.into_iter().zip(applied) {
+            self.warnings.extend(applied.warnings.iter().map(|w| format!("{}: {w}", planned.object)));
+            self.known.insert(planned.object.clone(), LiveObject::new(applied.object));
+            if planned.object.kind == "CustomResourceDefinition" {
+                definitions.push(planned);
+            }
+        }
+        self.established(&definitions).await
+    }
+
+    /// Applies the definitions of `crds/`: they have no owner and are never deleted.
+    async fn define(&mut self, crds: &[Planned]) -> Result<(), Error> {
+        for planned in crds {
+            let options = ApplyOptions { force: planned.live.is_some(), dry_run: false };
+            let (kind, object) = (&planned.kind, &planned.object);
+            let applied = self.cx.tenant.apply(kind, object, &planned.content, FIELD_MANAGER, options).await;
+            match applied {
+                Ok(_) => {}
+                // Somebody else created it meanwhile, which is as good.
+                Err(error) if error.class == Class::FieldConflict && planned.live.is_none() => {}
+                Err(error) => return Err(Error::from_template(error, &planned.source)),
+            }
+        }
+        self.established(&crds.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Waits until definitions are served, and looks again at what the server serves.
+    async fn established(&self, crds: &[&Planned]) -> Result<(), Error> {
+        if crds.is_empty() {
+            return Ok(());
+        }
+        let deadline = after(ESTABLISHED_WITHIN);
+        for planned in crds {
+            let mut pause = Duration::from_millis(50);
+            loop {
+                let live = read(self.cx.tenant, &planned.kind, &planned.object).await?;
+                let verdict = live.as_ref().map(|live| readiness(live.value(), false));
+                let text = match verdict {
+                    Some(Readiness::Current) => break,
+                    Some(Readiness::Failed(text)) => {
+                        return Err(not_established(planned, &text, Retry::OnChange));
+                    }
+                    Some(Readiness::InProgress(text)) => text,
+                    None => "it is gone".to_owned(),
+                };
+                if Timestamp::now() >= deadline {
+                    return Err(not_established(planned, &text, Retry::Soon));
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+        self.cx.discovery.refresh(Duration::ZERO).await?;
+        Ok(())
+    }
+
+    /// Turns a result into an outcome: a passing fault keeps the revision pending until its time is over.
+    fn outcome(&self, result: Result<Outcome, Error>) -> Outcome {
+        match result {
+            Ok(outcome) => outcome,
+            Err(error) if error.transient => {
+                let over = self.facts().deadline.is_some_and(|deadline| Timestamp::now() >= deadline);
+                if over {
+                    Outcome::Failed { error: named(error, self.plan) }
+                } else {
+                    Outcome::Retry { error }
+                }
+            }
+            Err(error) => Outcome::Failed { error },
+        }
+    }
+}
+
+/// A passing fault that did not pass is the action's failure.
+fn named(mut error: Error, plan: &Plan) -> Error {
+    if error.reason == Reason::ProgressingWithRetry {
+        error.reason = plan.action.failed();
+    }
+    error
+}
+
+fn not_established(planned: &Planned, text: &str, retry: Retry) -> Error {
+    let message = format!("{} ({}) is not served: {text}", planned.object, planned.source);
+    Error::new(Reason::WaitTimeout, retry, message).about(&planned.object)
+}
+
+/// Creates the target namespace when it is missing; an existing one is left as it is.
+async fn create_namespace(cx: &Release<'_>, name: &str) -> Result<(), Error> {
+    let kind = Kind::core("Namespace", "namespaces", false);
+    let object = ObjectRef {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: "Namespace".to_owned(),
+        namespace: String::new(),
+        name: name.to_owned(),
+    };
+    if read(cx.tenant, &kind, &object).await?.is_some() {
+        return Ok(());
+    }
+    // Helm: the label is all that it gives a namespace that it creates.
+    let content = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}},
+    });
+    let options = ApplyOptions { force: false, dry_run: false };
+    match cx.tenant.apply(&kind, &object, &content, FIELD_MANAGER, options).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.class == Class::FieldConflict => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,245 @@
+//! What only Pintle knows of a revision: kept in a second data key of Helm's Secret.
+//!
+//! helm reads the first key only, and drops the second when it rewrites the Secret. A revision without facts is
+//! therefore one that helm made or changed last.
+
+use aws_lc_rs::{hmac, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use pintle_helm::manifest::HookEvent;
+use pintle_helm::record::Status;
+
+use crate::api::{Changes, Reason};
+use crate::cluster::Retry;
+
+/// The data key of the Secret.
+pub const DATA_KEY: &str = "pintle";
+
+/// What is done with a release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The first revision.
+    #[default]
+    Install,
+    /// A further one.
+    Upgrade,
+    /// A further one with the content of an older one.
+    Rollback,
+    /// The end.
+    Uninstall,
+}
+
+impl Action {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Upgrade => "upgrade",
+            Self::Rollback => "rollback",
+            Self::Uninstall => "uninstall",
+        }
+    }
+
+    /// The status of a revision while the action goes on.
+    pub fn pending(self) -> Status {
+        match self {
+            Self::Install => Status::PendingInstall,
+            Self::Upgrade => Status::PendingUpgrade,
+            Self::Rollback => Status::PendingRollback,
+            Self::Uninstall => Status::Uninstalling,
+        }
+    }
+
+    /// The hook events around it.
+    pub fn events(self) -> (HookEvent, HookEvent) {
+        match self {
+            Self::Install => (HookEvent::PreInstall, HookEvent::PostInstall),
+            Self::Upgrade => (HookEvent::PreUpgrade, HookEvent::PostUpgrade),
+            Self::Rollback => (HookEvent::PreRollback, HookEvent::PostRollback),
+            Self::Uninstall => (HookEvent::PreDelete, HookEvent::PostDelete),
+        }
+    }
+
+    /// The reason of a success.
+    pub fn succeeded(self) -> Reason {
+        match self {
+            Self::Install => Reason::InstallSucceeded,
+            Self::Upgrade => Reason::UpgradeSucceeded,
+            Self::Rollback => Reason::RollbackSucceeded,
+            Self::Uninstall => Reason::UninstallSucceeded,
+        }
+    }
+
+    /// The reason of a failure that has no better one.
+    pub fn failed(self) -> Reason {
+        match self {
+            Self::Install => Reason::InstallFailed,
+            Self::Upgrade => Reason::UpgradeFailed,
+            Self::Rollback => Reason::RollbackFailed,
+            Self::Uninstall => Reason::UninstallFailed,
+        }
+    }
+
+    /// The action that left a revision in `status`, for revisions that helm made.
+    pub fn of(status: Status, number: u32) -> Self {
+        match status {
+            Status::PendingRollback => Self::Rollback,
+            Status::Uninstalling | Status::Uninstalled => Self::Uninstall,
+            Status::PendingInstall => Self::Install,
+            _ if number <= 1 => Self::Install,
+            _ => Self::Upgrade,
+        }
+    }
+}
+
+/// Name and versions of a chart, so that the status needs no decoded record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChartFacts {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Version of the application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_version: Option<String>,
+}
+
+/// A hook that ran to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookFacts {
+    /// The event, in Helm's words.
+    pub event: String,
+    /// Kind of the hook.
+    pub kind: String,
+    /// Name of the hook.
+    pub name: String,
+    /// When it was created.
+    pub started_at: Timestamp,
+    /// When it was seen to be done.
+    pub completed_at: Timestamp,
+    /// Whether it succeeded.
+    pub succeeded: bool,
+}
+
+/// How a failed action ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The condition's reason.
+    pub reason: String,
+    /// When trying again can help.
+    pub retry: RetryFact,
+}
+
+/// [`Retry`] as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryFact {
+    /// Soon, with backoff.
+    Soon,
+    /// Slowly.
+    Later,
+    /// Only after the inputs changed.
+    OnChange,
+}
+
+impl From<Retry> for RetryFact {
+    fn from(retry: Retry) -> Self {
+        match retry {
+            Retry::Soon => Self::Soon,
+            Retry::Later => Self::Later,
+            Retry::OnChange => Self::OnChange,
+        }
+    }
+}
+
+/// What only Pintle knows of a revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// The process that works, or worked, on the revision.
+    pub holder: String,
+    /// UID of the HelmRelease.
+    pub owner: String,
+    /// `namespace/name` of the HelmRelease: it stays when the object is restored under a new UID.
+    pub owner_name: String,
+    /// What makes the revision.
+    pub action: Action,
+    /// The revision whose content it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_of: Option<u32>,
+    /// The chart.
+    pub chart: ChartFacts,
+    /// Digest of the chart's archive.
+    pub chart_digest: String,
+    /// HMAC-SHA256 of the values, in hex.
+    pub values_digest: String,
+    /// The key of that HMAC, in base64.
+    pub hmac_key: String,
+    /// Digest of what else of the spec decides about the manifest.
+    pub spec_digest: String,
+    /// Digest of the rendered objects.
+    pub manifest_digest: String,
+    /// When the revision was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it was deployed or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// When the wait that is going on ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Whether everything up to the wait is done, so that a resumed action goes on from there.
+    pub applied: bool,
+    /// What the revision changes.
+    pub changes: Changes,
+    /// Hooks that ran to their end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookFacts>,
+    /// How it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// How it ended, or stands.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl Facts {
+    /// Whether `hook` ran to a good end at `event`.
+    pub fn hook_done(&self, event: HookEvent, kind: &str, name: &str) -> bool {
+        self.hooks
+            .iter()
+            .any(|h| h.succeeded && h.event == event.as_str() && h.kind == kind && h.name == name)
+    }
+
+    /// Reads the data key; `None` when it is not what Pintle writes.
+    pub(super) fn decode(data: &str) -> Option<Self> {
+        serde_json::from_slice(&STANDARD.decode(data).ok()?).ok()
+    }
+}
+
+/// A fresh key for the HMAC of values, in base64.
+pub(super) fn fresh_key() -> String {
+    let mut key = [0_u8; 32];
+    // Without entropy TLS would not work either; an empty key still makes a digest that changes with the values.
+    let _ = rand::fill(&mut key);
+    STANDARD.encode(key)
+}
+
+/// HMAC-SHA256 of `text` in hex, under a key in base64.
+pub(super) fn keyed_digest(key: &str, text: &str) -> String {
+    let key = STANDARD.decode(key).unwrap_or_default();
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), text.as_bytes());
+    tag.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+        hex
+    })
+}

@@ -1,0 +1,518 @@
+//! The history of a release: its revisions, as Helm's Secrets hold them.
+//!
+//! One list request reads all of them. What a no-op needs stands in labels and in Pintle's own facts, so that
+//! the record of a revision is decoded only when something must be done. Each write is one request with the
+//! `resourceVersion` that was read: a revision that somebody else changed is never overwritten blindly.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use pintle_helm::manifest::{Hook, Manifest};
+use pintle_helm::record::{self, Record, Status};
+
+use super::draft::{Draft, encode_within};
+use super::facts::{self, Facts};
+use super::{Error, Owner, Release, ReleaseKey};
+use crate::api::{DeletionPropagation, Reason};
+use crate::cluster::{Class, Deletion, Kind, ObjectRef, Retry, TenantClient};
+
+/// The field manager of the storage: Helm's own.
+const MANAGER: &str = "helm";
+
+/// A change of a revision, given as what happens to its record and its facts.
+type Edit<'a> = &'a (dyn Fn(&mut Record, Option<&mut Facts>) + Sync);
+
+/// One revision.
+#[derive(Clone, Debug, Default)]
+pub struct Revision {
+    /// Its number; Helm's wire format calls it `version`.
+    pub number: u32,
+    /// Where it stands.
+    pub status: Status,
+    /// The labels of its Secret.
+    pub labels: BTreeMap<String, String>,
+    /// When its Secret was created.
+    pub created_at: Option<Timestamp>,
+    /// What Pintle knows of it; none when helm wrote it last.
+    pub facts: Option<Facts>,
+    uid: String,
+    resource_version: String,
+    payload: String,
+    record: OnceLock<Result<Arc<Record>, String>>,
+}
+
+impl Revision {
+    /// Reads a Secret; `None` when it is none of Helm's.
+    pub(super) fn from_secret(secret: &Value) -> Option<Self> {
+        let name = secret.pointer("/metadata/name")?.as_str()?;
+        let (_, number) = record::parse_secret_name(name)?;
+        let metadata = &secret["metadata"];
+        let labels: BTreeMap<String, String> =
+            serde_json::from_value(metadata["labels"].clone()).unwrap_or_default();
+        let status = labels.get("status").cloned().unwrap_or_default();
+        let text =
+            |pointer: &str| secret.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(Self {
+            number,
+            status: serde_json::from_value(Value::String(status)).unwrap_or_default(),
+            labels,
+            created_at: text("/metadata/creationTimestamp").parse().ok(),
+            facts: secret
+                .pointer("/data")
+                .and_then(|data| data.get(facts::DATA_KEY)?.as_str())
+                .and_then(Facts::decode),
+            uid: text("/metadata/uid"),
+            resource_version: text("/metadata/resourceVersion"),
+            payload: text("/data/release"),
+            record: OnceLock::new(),
+        })
+    }
+
+    /// The record, decoded at the first call.
+    ///
+    /// # Errors
+    /// The payload is no record.
+    pub fn record(&self) -> Result<Arc<Record>, Error> {
+        let decoded = self.record.get_or_init(|| {
+            let payload = STANDARD.decode(&self.payload).map_err(|e| e.to_string())?;
+            record::decode(&payload).map(Arc::new).map_err(|e| crate::cluster::chain(&e))
+        });
+        decoded.clone().map_err(|text| Error::record(self.number, &std::io::Error::other(text)))
+    }
+
+    /// The manifest as it was recorded, hooks and the definitions of `crds/` included.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn manifest(&self) -> Result<Manifest, Error> {
+        let record = self.record()?;
+        let mut manifest =
+            Manifest::from_text(&record.manifest).map_err(|e| Error::record(self.number, &e))?;
+        manifest.hooks = record.hooks.iter().map(Hook::from).collect();
+        manifest.notes.clone_from(&record.info.notes);
+        manifest.crds = super::draft::recorded_crds(&record.chart);
+        Ok(manifest)
+    }
+
+    /// Whether it was deployed once: only such a revision can be rolled back to.
+    pub fn was_good(&self) -> bool {
+        matches!(self.status, Status::Deployed | Status::Superseded)
+    }
+}
+
+/// All revisions of a release, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    revisions: Vec<Revision>,
+}
+
+impl History {
+    /// Reads the history: one list request.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn load(tenant: &TenantClient, key: &ReleaseKey) -> Result<Self, Error> {
+        let selector = format!("{}={},name={}", record::OWNER_LABEL.0, record::OWNER_LABEL.1, key.name);
+        let secrets = tenant.list(&Kind::secret(), &key.storage_namespace, &selector).await?;
+        Ok(Self::from_secrets(&secrets))
+    }
+
+    /// Puts the Secrets in order; what is none of Helm's is left out.
+    pub fn from_secrets(secrets: &[Value]) -> Self {
+        let mut revisions: Vec<Revision> = secrets.iter().filter_map(Revision::from_secret).collect();
+        revisions.sort_by_key(|r| r.number);
+        Self { revisions }
+    }
+
+    /// The revisions, oldest first.
+    pub fn revisions(&self) -> &[Revision] {
+        &self.revisions
+    }
+
+    /// The newest revision.
+    pub fn latest(&self) -> Option<&Revision> {
+        self.revisions.last()
+    }
+
+    /// The newest deployed revision. A crash can leave two: the older one is outdated.
+    pub fn deployed(&self) -> Option<&Revision> {
+        self.revisions.iter().rev().find(|r| r.status == Status::Deployed)
+    }
+
+    /// The revision `number`.
+    pub fn find(&self, number: u32) -> Option<&Revision> {
+        self.revisions.iter().find(|r| r.number == number)
+    }
+
+    /// The newest revision that was deployed once.
+    pub fn last_good(&self) -> Option<&Revision> {
+        self.deployed().or_else(|| self.revisions.iter().rev().find(|r| r.was_good()))
+    }
+
+    /// The number that the next revision gets.
+    pub fn next_number(&self) -> u32 {
+        self.latest().map_or(1, |r| r.number.saturating_add(1))
+    }
+
+    /// The revisions whose objects may exist: everything since the last deployed one, that one included, but
+    /// `number` itself and what is newer.
+    pub fn base_of(&self, number: u32) -> Vec<&Revision> {
+        let older = self.revisions.iter().filter(|r| r.number < number);
+        let deployed = older.clone().rev().find(|r| r.status == Status::Deployed).map_or(0, |r| r.number);
+        // An uninstalled revision has left nothing behind.
+        let gone = older.clone().rev().find(|r| r.status == Status::Uninstalled).map_or(0, |r| r.number + 1);
+        let from = deployed.max(gone);
+        older.filter(|r| r.number >= from).collect()
+    }
+
+    /// Whether any revision's record lists this hook object.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub fn records_hook(&self, kind: &str, name: &str, but: u32) -> bool {
+        self.revisions.iter().filter(|r| r.number != but).any(|r| {
+            r.record().is_ok_and(|record| record.hooks.iter().any(|h| h.kind == kind && h.name == name))
+        })
+    }
+
+    /// Numbers of deployed revisions that a newer deployed one has replaced.
+    pub fn outdated(&self) -> Vec<u32> {
+        let Some(newest) = self.deployed().map(|r| r.number) else { return Vec::new() };
+        let older = self.revisions.iter().filter(|r| r.status == Status::Deployed && r.number < newest);
+        older.map(|r| r.number).collect()
+    }
+
+    /// Numbers of the revisions that go, oldest first, so that `max` remain (0: all stay).
+    ///
+    /// The deployed one, the last good one, the newest one and the one that is held always stay.
+    pub fn prunable(&self, max: u32, held: Option<u32>) -> Vec<u32> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if max == 0 || self.revisions.len() <= max {
+            return Vec::new();
+        }
+        let stays = [self.deployed(), self.last_good(), self.latest()].map(|r| r.map(|r| r.number));
+        let rolled_back_to = self.latest().and_then(|r| r.facts.as_ref()?.rollback_of);
+        self.revisions
+            .iter()
+            .map(|r| r.number)
+            .filter(|n| !stays.contains(&Some(*n)) && held != Some(*n) && rolled_back_to != Some(*n))
+            .take(self.revisions.len() - max)
+            .collect()
+    }
+
+    /// Writes the intent: a new revision, pending, with its whole record. The first write of every action.
+    ///
+    /// # Errors
+    /// [`Reason::ReleaseClaimed`] when somebody else made a revision of that number, or the server's refusal.
+    pub async fn begin(&mut self, cx: &Release<'_>, draft: Draft) -> Result<u32, Error> {
+        let number = draft.record.revision;
+        let object = secret_ref(cx.key, number);
+        let body = draft.secret(cx.key)?;
+        let stored = match cx.tenant.create(&Kind::secret(), &object, &body, MANAGER).await {
+            Ok(applied) => applied.object,
+            // Its answer may have been lost: what is there tells whose it is.
+            Err(error) if matches!(error.class, Class::AlreadyExists | Class::Transient) => {
+                let existing = cx.tenant.get(&Kind::secret(), &object).await?;
+                let Some(existing) = existing else { return Err(storage_error(error)) };
+                claim(&existing, &draft.facts, cx.owner, &object)?;
+                existing
+            }
+            Err(error) => return Err(storage_error(error)),
+        };
+        let revision = Revision::from_secret(&stored).ok_or_else(|| unreadable(&object))?;
+        self.put(revision);
+        Ok(number)
+    }
+
+    /// Marks `number` as deployed.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn deploy(&mut self, cx: &Release<'_>, number: u32, message: &str) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let edit = |record: &mut Record, facts: Option<&mut Facts>| {
+            record.info.status = Status::Deployed;
+            message.clone_into(&mut record.info.description);
+            if let Some(facts) = facts {
+                finish(facts, message, now);
+                super::draft::note_hooks(record, facts);
+            }
+        };
+        self.update(cx, number, &edit).await
+    }
+
+    /// Marks an older deployed revision as superseded; only ever after the new one is deployed.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn supersede(&mut self, cx: &Release<'_>, number: u32) -> Result<(), Error> {
+        self.update(cx, number, &|record, _| record.info.status = Status::Superseded).await
+    }
+
+    /// Marks `number` as failed.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn fail(&mut self, cx: &Release<'_>, number: u32, error: &Error) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let edit = |record: &mut Record, facts: Option<&mut Facts>| {
+            record.info.status = Status::Failed;
+            record.info.description = super::draft::failure_text(record, facts.as_deref(), &error.message);
+            if let Some(facts) = facts {
+                finish(facts, &error.message, now);
+                facts.failure = Some(facts::Failure {
+                    reason: error.reason.as_str().to_owned(),
+                    retry: error.retry.into(),
+                });
+                super::draft::note_hooks(record, facts);
+            }
+        };
+        self.update(cx, number, &edit).await
+    }
+
+    /// Marks `number` as being uninstalled until `deadline`; a revision of helm's becomes Pintle's by that.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn mark_uninstalling(
+        &mut self,
+        cx: &Release<'_>,
+        number: u32,
+        deadline: Timestamp,
+    ) -> Result<(), Error> {
+        let now = Timestamp::now();
+        if let Some(revision) = self.revisions.iter_mut().find(|r| r.number == number) {
+            revision.facts.get_or_insert_default();
+        }
+        let edit = |record: &mut Record, facts: Option<&mut Facts>| {
+            record.info.status = Status::Uninstalling;
+            record::description::UNINSTALLING.clone_into(&mut record.info.description);
+            record.info.deleted = Some(now.to_string());
+            if let Some(facts) = facts {
+                facts.action = super::Action::Uninstall;
+                facts.holder.clone_from(&cx.owner.holder);
+                facts.owner.clone_from(&cx.owner.uid);
+                facts.owner_name.clone_from(&cx.owner.name);
+                facts.started_at = Some(now);
+                facts.deadline = Some(deadline);
+                facts.failure = None;
+                facts.applied = false;
+            }
+        };
+        self.update(cx, number, &edit).await
+    }
+
+    /// Marks `number` as uninstalled, for a record that is kept.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn mark_uninstalled(&mut self, cx: &Release<'_>, number: u32) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let edit = |record: &mut Record, facts: Option<&mut Facts>| {
+            record.info.status = Status::Uninstalled;
+            record::description::UNINSTALLED.clone_into(&mut record.info.description);
+            if let Some(facts) = facts {
+                finish(facts, record::description::UNINSTALLED, now);
+                super::draft::note_hooks(record, facts);
+            }
+        };
+        self.update(cx, number, &edit).await
+    }
+
+    /// Changes the facts of `number` only: the progress of an action.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn note(
+        &mut self,
+        cx: &Release<'_>,
+        number: u32,
+        edit: &(dyn Fn(&mut Facts) + Sync),
+    ) -> Result<(), Error> {
+        self.write(cx, number, &|_, facts| facts.map_or((), edit), false).await
+    }
+
+    /// Deletes the Secret of a revision.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn remove(&mut self, cx: &Release<'_>, number: u32) -> Result<(), Error> {
+        let Some(revision) = self.find(number) else { return Ok(()) };
+        let object = secret_ref(cx.key, number);
+        let uid = Some(revision.uid.as_str()).filter(|uid| !uid.is_empty());
+        let deletion =
+            cx.tenant.delete(&Kind::secret(), &object, uid, DeletionPropagation::Background).await?;
+        if deletion == Deletion::OtherObject {
+            return Err(changed(&object));
+        }
+        self.revisions.retain(|r| r.number != number);
+        Ok(())
+    }
+
+    async fn update(&mut self, cx: &Release<'_>, number: u32, edit: Edit<'_>) -> Result<(), Error> {
+        self.write(cx, number, edit, true).await
+    }
+
+    /// Writes a changed revision; when it changed since it was read, it is read again once.
+    async fn write(
+        &mut self,
+        cx: &Release<'_>,
+        number: u32,
+        edit: Edit<'_>,
+        whole: bool,
+    ) -> Result<(), Error> {
+        let object = secret_ref(cx.key, number);
+        let Some(mut revision) = self.find(number).cloned() else { return Err(changed(&object)) };
+        for first in [true, false] {
+            let patch = revision.patch(edit, whole)?;
+            match cx.tenant.merge(&Kind::secret(), &object, &patch, MANAGER).await {
+                Ok(applied) => {
+                    let stored = Revision::from_secret(&applied.object).ok_or_else(|| unreadable(&object))?;
+                    self.put(stored);
+                    return Ok(());
+                }
+                Err(error) if error.class == Class::Stale && first => {
+                    let current = cx.tenant.get(&Kind::secret(), &object).await?;
+                    let current = current.as_ref().and_then(Revision::from_secret);
+                    let Some(mut current) = current.filter(|c| c.is_same_work(&revision)) else {
+                        return Err(changed(&object));
+                    };
+                    if current.facts.is_none() {
+                        current.facts.clone_from(&revision.facts);
+                    }
+                    revision = current;
+                }
+                Err(error) => return Err(storage_error(error)),
+            }
+        }
+        Err(changed(&object))
+    }
+
+    fn put(&mut self, revision: Revision) {
+        match self.revisions.iter_mut().find(|r| r.number == revision.number) {
+            Some(old) => *old = revision,
+            None => {
+                self.revisions.push(revision);
+                self.revisions.sort_by_key(|r| r.number);
+            }
+        }
+    }
+}
+
+impl Revision {
+    /// Whether a re-read revision is still the same piece of work, so that writing on is no theft.
+    fn is_same_work(&self, read: &Self) -> bool {
+        let holder = |r: &Self| r.facts.as_ref().map(|f| (f.owner.clone(), f.action, f.started_at));
+        self.uid == read.uid && (holder(self) == holder(read) || self.status == read.status)
+    }
+
+    /// The merge patch that an edit comes to.
+    fn patch(&self, edit: Edit<'_>, whole: bool) -> Result<Value, Error> {
+        let mut facts = self.facts.clone();
+        let mut data = serde_json::Map::new();
+        let mut labels = serde_json::Map::new();
+        if whole {
+            let mut record = Record::clone(&*self.record()?);
+            edit(&mut record, facts.as_mut());
+            let payload = encode_within(&mut record, facts.as_ref())?;
+            data.insert(record::DATA_KEY.to_owned(), json!(STANDARD.encode(payload)));
+            labels.insert("status".to_owned(), json!(record.info.status.as_str()));
+            labels.insert("modifiedAt".to_owned(), json!(Timestamp::now().as_second().to_string()));
+        } else {
+            edit(&mut Record::default(), facts.as_mut());
+        }
+        if let Some(facts) = &facts {
+            let text = serde_json::to_vec(facts).map_err(|e| Error::record(self.number, &e))?;
+            data.insert(facts::DATA_KEY.to_owned(), json!(STANDARD.encode(text)));
+        }
+        let mut metadata = json!({"resourceVersion": self.resource_version});
+        if !labels.is_empty() {
+            metadata["labels"] = Value::Object(labels);
+        }
+        Ok(json!({"metadata": metadata, "data": data}))
+    }
+}
+
+/// The end of an action, in its facts.
+fn finish(facts: &mut Facts, message: &str, now: Timestamp) {
+    facts.completed_at = Some(now);
+    facts.deadline = None;
+    facts.applied = false;
+    facts.failure = None;
+    facts.message = crate::api::condition::truncate(message, 2048);
+}
+
+/// The Secret of a revision.
+pub(super) fn secret_ref(key: &ReleaseKey, number: u32) -> ObjectRef {
+    ObjectRef {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: "Secret".to_owned(),
+        namespace: key.storage_namespace.clone(),
+        name: record::secret_name(&key.name, number),
+    }
+}
+
+/// Whether a revision that exists already is the one that was about to be written.
+fn claim(existing: &Value, ours: &Facts, owner: &Owner, object: &ObjectRef) -> Result<(), Error> {
+    let theirs = Revision::from_secret(existing).and_then(|r| r.facts);
+    match theirs {
+        Some(theirs)
+            if theirs.holder == ours.holder
+                && theirs.owner == ours.owner
+                && theirs.started_at == ours.started_at
+                && theirs.manifest_digest == ours.manifest_digest =>
+        {
+            Ok(())
+        }
+        Some(theirs) if theirs.owner != owner.uid && theirs.owner_name != owner.name => {
+            Err(claimed(&theirs.owner_name, &theirs.holder).about(object))
+        }
+        Some(_) => Err(changed(object)),
+        None => Err(Error::new(
+            Reason::ReleaseClaimed,
+            Retry::Soon,
+            format!("{object} was just written by helm; its action has to end first"),
+        )
+        .about(object)),
+    }
+}
+
+/// The release belongs to another HelmRelease.
+pub(super) fn claimed(owner: &str, holder: &str) -> Error {
+    Error::new(
+        Reason::ReleaseClaimed,
+        Retry::Later,
+        format!(
+            "the release belongs to HelmRelease {owner} (held by {holder}); give this one another spec.releaseName, \
+             or delete that one with deletionPolicy Orphan"
+        ),
+    )
+}
+
+fn changed(object: &ObjectRef) -> Error {
+    let message =
+        format!("{object} was changed or deleted by somebody else meanwhile; the history is read again");
+    let mut error = Error::new(Reason::ProgressingWithRetry, Retry::Soon, message).about(object);
+    error.transient = true;
+    error
+}
+
+fn unreadable(object: &ObjectRef) -> Error {
+    Error::new(Reason::InternalError, Retry::Soon, format!("the server's answer about {object} is no Secret"))
+}
+
+fn storage_error(error: crate::cluster::Error) -> Error {
+    let too_large = error.class == Class::TooLarge;
+    let mut error = Error::from(error);
+    if too_large {
+        error.reason = Reason::ReleaseTooLarge;
+        error.message.push_str("; take large files out of the chart, or split it");
+    }
+    error
+}

@@ -1,0 +1,387 @@
+//! Runs hooks: in order of weight and name, one after the other.
+//!
+//! A hook's object carries two annotations that its template does not have: the release that it belongs to, because
+//! Helm leaves hooks without an owner, and the run that created it, so that after a crash a hook that is still running
+//! is waited for instead of run twice.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use pintle_helm::manifest::{DeletePolicy, Hook, HookEvent};
+
+use super::facts::HookFacts;
+use super::live::read;
+use super::ownership::{self, HOOK_OWNER, Ownership};
+use super::plan::place;
+use super::targets::identify;
+use super::wait::failing_pod;
+use super::{Error, FIELD_MANAGER, History, LiveObject, Release};
+use crate::api::{DeletionPropagation, Reason};
+use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, pod_readiness};
+
+/// The annotation with the run that created a hook's object: revision and event.
+const HOOK_RUN: &str = "pintle.dev/hook-run";
+/// The first pause between two looks, doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a hook's object stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum HookState {
+    Running,
+    Succeeded,
+    Failed(String),
+}
+
+/// An object of a hook, ready to be applied.
+struct HookObject {
+    object: ObjectRef,
+    kind: Kind,
+    content: Value,
+}
+
+/// Runs all hooks of an event; those that the facts say are done are not run again.
+///
+/// # Errors
+/// The first hook that failed or did not end in time; later ones are not run.
+pub(super) async fn run_event(
+    cx: &Release<'_>,
+    history: &mut History,
+    number: u32,
+    event: HookEvent,
+    hooks: &[&Hook],
+) -> Result<(), Error> {
+    for (at, hook) in hooks.iter().enumerate() {
+        let facts = history.find(number).and_then(|r| r.facts.as_ref());
+        if facts.is_some_and(|f| f.hook_done(event, &hook.kind, &hook.name)) {
+            continue;
+        }
+        let started_at = Timestamp::now();
+        let result = run(cx, history, number, event, hook).await;
+        if result.as_ref().is_err_and(|e| e.transient) {
+            return result;
+        }
+        let done = HookFacts {
+            event: event.as_str().to_owned(),
+            kind: hook.kind.clone(),
+            name: hook.name.clone(),
+            started_at,
+            completed_at: Timestamp::now(),
+            succeeded: result.is_ok(),
+        };
+        history.note(cx, number, &|facts| facts.hooks.push(done.clone())).await?;
+        if let Err(error) = result {
+            delete_by(cx, hook, DeletePolicy::HookFailed).await;
+            for earlier in hooks.iter().take(at) {
+                delete_by(cx, earlier, DeletePolicy::HookSucceeded).await;
+            }
+            return Err(error);
+        }
+    }
+    // Only when all are done: a later hook may need what an earlier one made.
+    for hook in hooks.iter().rev() {
+        delete_by(cx, hook, DeletePolicy::HookSucceeded).await;
+    }
+    Ok(())
+}
+
+/// Runs one hook to its end.
+async fn run(
+    cx: &Release<'_>,
+    history: &History,
+    number: u32,
+    event: HookEvent,
+    hook: &Hook,
+) -> Result<(), Error> {
+    let run = format!("{number}/{event}");
+    for mut target in objects(cx, hook).await? {
+        ownership::set(&mut target.content, "annotations", HOOK_OWNER, &cx.key.to_string());
+        ownership::set(&mut target.content, "annotations", HOOK_RUN, &run);
+        let live = read(cx.tenant, &target.kind, &target.object).await?;
+        let attached = live.filter(|live| live.annotation(HOOK_RUN) == Some(&run) && is_hook_of(live, cx));
+        let created = match attached {
+            Some(live) => live,
+            None => {
+                clear_way(cx, history, hook, &target).await?;
+                create(cx, hook, &target).await?
+            }
+        };
+        finish(cx, event, hook, &target, created).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what a run before has left, as the policy says.
+async fn clear_way(
+    cx: &Release<'_>,
+    history: &History,
+    hook: &Hook,
+    target: &HookObject,
+) -> Result<(), Error> {
+    let Some(live) = read(cx.tenant, &target.kind, &target.object).await? else { return Ok(()) };
+    // No revision has to be left out: one that lists the hook and never ran it is no owner of a foreign object.
+    let recorded = history.records_hook(&hook.kind, &hook.name, history.latest().map_or(0, |r| r.number));
+    let ours = is_hook_of(&live, cx)
+        || (recorded && !matches!(ownership::ownership(&live, cx.key), Ownership::Other { .. }));
+    if !ours {
+        let message = format!(
+            "{} is in the way of the {} hook of {}: no revision of the release made it; delete or rename it",
+            target.object, hook.name, hook.path
+        );
+        return Err(Error::new(Reason::OwnershipConflict, Retry::OnChange, message).about(&target.object));
+    }
+    let replace = hook.effective_delete_policies().contains(&DeletePolicy::BeforeHookCreation);
+    if !replace || is_crd(hook) {
+        if is_workload(&target.object) {
+            let message = format!(
+                "{} exists from an earlier run of the hook, and its delete policies do not remove it; \
+                 add before-hook-creation to helm.sh/hook-delete-policy in {}",
+                target.object, hook.path
+            );
+            return Err(Error::new(Reason::HookFailed, Retry::OnChange, message).about(&target.object));
+        }
+        return Ok(());
+    }
+    cx.tenant.delete(&target.kind, &target.object, live.uid(), DeletionPropagation::Background).await?;
+    let deadline = super::draft::after(cx.policy.timeout);
+    let mut pause = FIRST_PAUSE;
+    while read(cx.tenant, &target.kind, &target.object).await?.is_some_and(|now| now.uid() == live.uid()) {
+        if Timestamp::now() >= deadline {
+            let message = format!(
+                "{} of the last run is still being deleted after {} s; finalizers: {}",
+                target.object,
+                cx.policy.timeout.as_secs(),
+                live.finalizers().join(", ")
+            );
+            return Err(Error::new(Reason::HookTimeout, Retry::Soon, message).about(&target.object));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
+}
+
+async fn create(cx: &Release<'_>, hook: &Hook, target: &HookObject) -> Result<LiveObject, Error> {
+    let options = ApplyOptions { force: false, dry_run: false };
+    let applied =
+        cx.tenant.apply(&target.kind, &target.object, &target.content, FIELD_MANAGER, options).await;
+    applied.map(|a| LiveObject::new(a.object)).map_err(|e| Error::from_template(e, &hook.path))
+}
+
+/// Looks at a hook's object until it is done or the time is over.
+async fn finish(
+    cx: &Release<'_>,
+    event: HookEvent,
+    hook: &Hook,
+    target: &HookObject,
+    created: LiveObject,
+) -> Result<(), Error> {
+    let deadline = deadline(cx, &created);
+    let mut live = created;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match state(&target.object, live.value()) {
+            HookState::Succeeded => return Ok(()),
+            HookState::Failed(text) => {
+                let detail =
+                    failing_pod(cx, live.value()).await.map(|t| format!("; {t}")).unwrap_or_default();
+                let message =
+                    format!("{event} hook {} ({}) failed: {text}{detail}", target.object, hook.path);
+                return Err(Error::new(Reason::HookFailed, Retry::Soon, message).about(&target.object));
+            }
+            HookState::Running => {}
+        }
+        if Timestamp::now() >= deadline {
+            return Err(timeout(cx, event, hook, target, &live).await);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        match read(cx.tenant, &target.kind, &target.object).await? {
+            Some(now) if now.uid() == live.uid() => live = now,
+            // A Job with a time to live goes by itself once it is done.
+            None if live.value().pointer("/spec/ttlSecondsAfterFinished").is_some() => return Ok(()),
+            _ => {
+                let message =
+                    format!("{event} hook {} ({}) was deleted while it ran", target.object, hook.path);
+                return Err(Error::new(Reason::HookFailed, Retry::Soon, message).about(&target.object));
+            }
+        }
+    }
+}
+
+async fn timeout(
+    cx: &Release<'_>,
+    event: HookEvent,
+    hook: &Hook,
+    target: &HookObject,
+    live: &LiveObject,
+) -> Error {
+    let detail = match pod_readiness(live.value()) {
+        Readiness::InProgress(text) | Readiness::Failed(text) if target.object.kind == "Pod" => Some(text),
+        _ => failing_pod(cx, live.value()).await,
+    };
+    let detail = detail.map(|text| format!(": {text}")).unwrap_or_default();
+    let message = format!(
+        "{event} hook {} ({}) did not end within {} s{detail}; raise spec.timeout, or mend the hook",
+        target.object,
+        hook.path,
+        cx.policy.timeout.as_secs()
+    );
+    Error::new(Reason::HookTimeout, Retry::Soon, message).about(&target.object)
+}
+
+/// When a hook has to be done: counted from its creation, so that a crash does not stretch it.
+fn deadline(cx: &Release<'_>, created: &LiveObject) -> Timestamp {
+    let at = created.value().pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+    let at: Option<Timestamp> = at.and_then(|text| text.parse().ok());
+    // Objects that are no run, such as a ConfigMap of an earlier revision, may be old; they are done at once anyway.
+    let span = SignedDuration::try_from(cx.policy.timeout).unwrap_or(SignedDuration::from_hours(24));
+    at.and_then(|at| at.checked_add(span).ok()).unwrap_or_else(|| super::draft::after(cx.policy.timeout))
+}
+
+/// Whether a run is over: Pods and Jobs are waited for, everything else is done when it exists.
+fn state(object: &ObjectRef, live: &Value) -> HookState {
+    let condition = |type_: &str| {
+        let conditions = live.pointer("/status/conditions")?.as_array()?;
+        conditions.iter().find(|c| c["type"] == type_ && c["status"] == "True")
+    };
+    match (object.group.as_str(), object.kind.as_str()) {
+        ("batch", "Job") => match (condition("Failed"), condition("Complete")) {
+            (Some(failed), _) => {
+                let text = |key: &str| failed[key].as_str().unwrap_or_default();
+                HookState::Failed(format!("{}: {}", text("reason"), text("message")))
+            }
+            (None, Some(_)) => HookState::Succeeded,
+            (None, None) => HookState::Running,
+        },
+        ("", "Pod") => match live.pointer("/status/phase").and_then(Value::as_str) {
+            Some("Succeeded") => HookState::Succeeded,
+            Some("Failed") => match pod_readiness(live) {
+                Readiness::Failed(text) => HookState::Failed(text),
+                _ => HookState::Failed("the pod failed".to_owned()),
+            },
+            _ => HookState::Running,
+        },
+        _ => HookState::Succeeded,
+    }
+}
+
+/// Deletes a hook's objects when its policies name `policy`. Best effort: what stays is replaced by the next run.
+async fn delete_by(cx: &Release<'_>, hook: &Hook, policy: DeletePolicy) {
+    if !hook.effective_delete_policies().contains(&policy) || is_crd(hook) {
+        return;
+    }
+    let Ok(targets) = objects(cx, hook).await else { return };
+    for target in targets {
+        let Ok(Some(live)) = read(cx.tenant, &target.kind, &target.object).await else { continue };
+        if !is_hook_of(&live, cx) {
+            continue;
+        }
+        let propagation = DeletionPropagation::Background;
+        if let Err(error) = cx.tenant.delete(&target.kind, &target.object, live.uid(), propagation).await {
+            tracing::warn!(%error, "failed to delete a hook as its delete policy asks");
+        }
+    }
+}
+
+/// The objects of a hook, placed into their namespace.
+async fn objects(cx: &Release<'_>, hook: &Hook) -> Result<Vec<HookObject>, Error> {
+    let contents = hook
+        .objects()
+        .map_err(|e| Error::new(Reason::InvalidManifest, Retry::OnChange, crate::cluster::chain(&e)))?;
+    let mut found = Vec::with_capacity(contents.len());
+    for mut content in contents {
+        let mut object = identify(&content, &hook.path)?;
+        let kind = match cx.discovery.kind(&object).await {
+            Ok(kind) => kind,
+            Err(error) if error.class == Class::KindNotFound => {
+                return Err(Error::from_template(error, &hook.path).about(&object));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !kind.namespaced {
+            object.namespace.clear();
+        } else if object.namespace.is_empty() {
+            object.namespace.clone_from(&cx.key.namespace);
+        }
+        place(&mut content, &object, &kind);
+        if content.get("metadata").is_none() {
+            content["metadata"] = json!({});
+        }
+        found.push(HookObject { object, kind, content });
+    }
+    Ok(found)
+}
+
+fn is_hook_of(live: &LiveObject, cx: &Release<'_>) -> bool {
+    live.annotation(HOOK_OWNER) == Some(cx.key.to_string().as_str())
+        || ownership::ownership(live, cx.key) == Ownership::Ours
+}
+
+fn is_workload(object: &ObjectRef) -> bool {
+    matches!((object.group.as_str(), object.kind.as_str()), ("batch", "Job") | ("", "Pod"))
+}
+
+/// Helm never deletes definitions by a hook's policies: their objects would go with them.
+fn is_crd(hook: &Hook) -> bool {
+    hook.kind == "CustomResourceDefinition"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pods_and_jobs_run() {
+        let object = |group: &str, kind: &str| ObjectRef {
+            group: group.into(),
+            version: "v1".into(),
+            kind: kind.into(),
+            namespace: "ns".into(),
+            name: "h".into(),
+        };
+        let job = |conditions: Value| json!({"status": {"conditions": conditions}});
+        let failed = |text: &str| HookState::Failed(text.to_owned());
+        for (name, object, live, want) in [
+            ("a ConfigMap", object("", "ConfigMap"), json!({}), HookState::Succeeded),
+            ("a new Job", object("batch", "Job"), json!({}), HookState::Running),
+            (
+                "a complete Job",
+                object("batch", "Job"),
+                job(json!([{"type": "Complete", "status": "True"}])),
+                HookState::Succeeded,
+            ),
+            (
+                "a failed Job",
+                object("batch", "Job"),
+                job(
+                    json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "no"}]),
+                ),
+                failed("BackoffLimitExceeded: no"),
+            ),
+            (
+                "a ready Pod still runs",
+                object("", "Pod"),
+                json!({"status": {"phase": "Running"}}),
+                HookState::Running,
+            ),
+            (
+                "a Pod that ended",
+                object("", "Pod"),
+                json!({"status": {"phase": "Succeeded"}}),
+                HookState::Succeeded,
+            ),
+            (
+                "a failed Pod",
+                object("", "Pod"),
+                json!({"status": {"phase": "Failed"}}),
+                failed("the pod failed"),
+            ),
+        ] {
+            assert_eq!(state(&object, &live), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The plan: every step of an action, in order, before the first of them is made.
+//!
+//! [`plan`] is pure; [`prepare`] reads what it needs: the kinds that are served, the earlier manifests, the live
+//! objects. Steps have stable ids and print as a user would list them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, sort_for_execution};
+
+use super::diff::{PathChange, covers, diff_objects};
+use super::ownership::{self, Ownership};
+use super::targets::{TargetObject, Targets, needs_discovery};
+use super::{Action, Error, History, Live, LiveObject, Policy, Release, ReleaseKey};
+use crate::api::{Changes, CrdPolicy};
+use crate::cluster::{Kind, ObjectRef};
+
+/// What happens to one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It does not exist.
+    Create,
+    /// It differs; the paths are those that the manifests differ in, none when only the live object does.
+    Update {
+        /// The fields.
+        paths: Vec<PathChange>,
+    },
+    /// It left the manifest.
+    Delete,
+    /// It left the manifest and stays; the text says why.
+    Keep {
+        /// Why.
+        why: String,
+    },
+    /// It is as it should be.
+    Unchanged,
+}
+
+/// An object and what happens to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Its identity.
+    pub object: ObjectRef,
+    /// Where it is served.
+    pub kind: Kind,
+    /// The template that it comes from.
+    pub source: String,
+    /// What is applied: the rendered object with its namespace and Helm's marks.
+    pub content: Value,
+    /// What happens to it.
+    pub change: Change,
+    /// The object as it was when the plan was made.
+    pub live: Option<LiveObject>,
+    /// Whether an earlier revision lists it.
+    pub recorded: bool,
+}
+
+impl Planned {
+    /// Whether applying it writes anything.
+    pub fn is_write(&self) -> bool {
+        matches!(self.change, Change::Create | Change::Update { .. })
+    }
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// The target namespace is created when it is missing.
+    Namespace(String),
+    /// The definitions of `crds/`, waited for until they are served.
+    Crds(Vec<Planned>),
+    /// A hook.
+    Hook(HookEvent, Hook),
+    /// Objects of one rank of Helm's install order, applied at the same time.
+    Apply {
+        /// The place in the order.
+        rank: usize,
+        /// The objects.
+        objects: Vec<Planned>,
+    },
+    /// What left the manifest is deleted.
+    Prune(Vec<Planned>),
+    /// The objects become ready.
+    Wait,
+}
+
+impl Step {
+    /// What the step is, the same each time that the plan is made.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Namespace(name) => format!("namespace/{name}"),
+            Self::Crds(_) => "crds".to_owned(),
+            Self::Hook(event, hook) => format!("hook/{event}/{}/{}", hook.kind, hook.name),
+            Self::Apply { rank, .. } => format!("apply/{rank}"),
+            Self::Prune(_) => "prune".to_owned(),
+            Self::Wait => "wait".to_owned(),
+        }
+    }
+}
+
+/// What an action does, step by step.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is done.
+    pub action: Action,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Numbers of objects, without hooks and the definitions of `crds/`.
+    pub changes: Changes,
+    /// When the live objects were read.
+    pub read_at: Option<Instant>,
+}
+
+impl Plan {
+    /// The objects of the manifest.
+    pub fn objects(&self) -> impl Iterator<Item = &Planned> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::Apply { objects, .. } => objects.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// The objects that left the manifest.
+    pub fn leftovers(&self) -> impl Iterator<Item = &Planned> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::Prune(objects) => objects.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// The identities and kinds that the release owns once the plan is carried out: what is to be watched.
+    pub fn inventory(&self) -> Vec<(Kind, ObjectRef)> {
+        self.objects().map(|p| (p.kind.clone(), p.object.clone())).collect()
+    }
+
+    /// The numbers in one line, and the first objects that change: for an event or a condition.
+    pub fn summary(&self) -> String {
+        let Changes { created, updated, deleted, unchanged } = self.changes;
+        let mut text =
+            format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
+        let changed: Vec<&Planned> =
+            self.objects().chain(self.leftovers()).filter(|p| p.change != Change::Unchanged).collect();
+        for planned in changed.iter().take(5) {
+            text.push_str(&format!("; {planned}"));
+        }
+        if changed.len() > 5 {
+            text.push_str(&format!("; and {} more", changed.len() - 5));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.change {
+            Change::Create => write!(f, "create {}", self.object),
+            Change::Update { paths } if paths.is_empty() => {
+                write!(f, "update {}: the live object differs", self.object)
+            }
+            Change::Update { paths } => {
+                let shown: Vec<String> = paths.iter().take(5).map(ToString::to_string).collect();
+                write!(f, "{}: {}", self.object, shown.join(", "))?;
+                if paths.len() > 5 {
+                    write!(f, " and {} fields more", paths.len() - 5)?;
+                }
+                Ok(())
+            }
+            Change::Delete => write!(f, "delete {}", self.object),
+            Change::Keep { why } => write!(f, "keep {}: {why}", self.object),
+            Change::Unchanged => write!(f, "unchanged {}", self.object),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            match step {
+                Step::Namespace(name) => writeln!(f, "create Namespace {name} if it is missing")?,
+                Step::Hook(event, hook) => writeln!(f, "run {event} hook {} {}", hook.kind, hook.name)?,
+                Step::Wait => writeln!(f, "wait until the objects are ready")?,
+                Step::Crds(objects) | Step::Apply { objects, .. } | Step::Prune(objects) => {
+                    for planned in objects.iter().filter(|p| p.change != Change::Unchanged) {
+                        writeln!(f, "{planned}")?;
+                    }
+                }
+            }
+        }
+        let Changes { created, updated, deleted, unchanged } = self.changes;
+        write!(f, "{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged")
+    }
+}
+
+/// Reads what a plan needs, and plans: the only way to a plan outside of tests.
+///
+/// `number` is the revision that the plan is for; `manifest` is its manifest, rendered or recorded.
+///
+/// # Errors
+/// Everything that can be known before the first change; nothing has been changed.
+pub async fn prepare(
+    cx: &Release<'_>,
+    history: &History,
+    number: u32,
+    action: Action,
+    manifest: &Manifest,
+) -> Result<Plan, Error> {
+    let mut served = cx.discovery.served().await?;
+    if needs_discovery(cx.key, manifest, &served) {
+        served = cx.discovery.refresh(Duration::from_secs(1)).await?;
+    }
+    // A record that cannot be read must not block the way out of that state; what it lists stays in place.
+    let previous: Vec<Manifest> =
+        history.base_of(number).into_iter().filter_map(|r| r.manifest().ok()).collect();
+    let targets = Targets::new(cx.key, manifest, &previous, &served)?;
+    let live = super::live(cx.tenant, targets.refs()).await?;
+    plan(action, cx.key, cx.policy, targets, &live)
+}
+
+/// Plans an action: pure.
+///
+/// # Errors
+/// [`Reason::OwnershipConflict`](crate::api::Reason::OwnershipConflict), one line for each object.
+pub fn plan(
+    action: Action,
+    key: &ReleaseKey,
+    policy: &Policy,
+    targets: Targets,
+    live: &Live,
+) -> Result<Plan, Error> {
+    let mut steps = Vec::new();
+    if policy.create_namespace && action == Action::Install {
+        steps.push(Step::Namespace(key.namespace.clone()));
+    }
+    let crds = plan_crds(policy.crds, &targets, live);
+    if !crds.is_empty() {
+        steps.push(Step::Crds(crds));
+    }
+    let prune: Vec<Planned> =
+        targets.leftovers().into_iter().filter_map(|t| plan_leftover(key, t, live)).collect();
+    let mut hooks = targets.hooks.clone();
+    sort_for_execution(&mut hooks);
+    let hooks = |event: HookEvent| {
+        let due = hooks.iter().filter(move |h| !policy.disable_hooks && h.runs_at(event));
+        due.map(move |h| Step::Hook(event, h.clone())).collect::<Vec<_>>()
+    };
+    let (before, after) = action.events();
+    steps.extend(hooks(before));
+
+    let mut conflicts: Vec<Error> = Vec::new();
+    let mut changes = Changes::default();
+    let mut last: Option<(Option<usize>, String)> = None;
+    for target in &targets.objects {
+        let planned = plan_object(key, target, &targets, live);
+        if let Some(live) = &planned.live
+            && let Err(error) = ownership::check(live, &planned.object, key, action, planned.recorded)
+        {
+            conflicts.push(error);
+            continue;
+        }
+        match &planned.change {
+            Change::Create => changes.created += 1,
+            Change::Update { .. } => changes.updated += 1,
+            _ => changes.unchanged += 1,
+        }
+        // Kinds that Helm does not know come last, each kind a rank of its own.
+        let place = (Order::Install.rank(&target.object.kind), target.object.kind.clone());
+        match steps.last_mut() {
+            Some(Step::Apply { objects, .. }) if last.as_ref() == Some(&place) => objects.push(planned),
+            _ => {
+                let rank = last.as_ref().map_or(0, |_| rank_of(&steps) + 1);
+                steps.push(Step::Apply { rank, objects: vec![planned] });
+            }
+        }
+        last = Some(place);
+    }
+    if let Some(error) = merge_conflicts(conflicts) {
+        return Err(error);
+    }
+    let deleted = prune.iter().filter(|p| p.change == Change::Delete).count();
+    changes.deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
+    if !prune.is_empty() {
+        steps.push(Step::Prune(prune));
+    }
+    if !policy.disable_wait {
+        steps.push(Step::Wait);
+    }
+    steps.extend(hooks(after));
+    Ok(Plan { action, steps, changes, read_at: live.read_at })
+}
+
+/// The rank of the last step that applies.
+fn rank_of(steps: &[Step]) -> usize {
+    let ranks = steps.iter().rev().filter_map(|step| match step {
+        Step::Apply { rank, .. } => Some(*rank),
+        _ => None,
+    });
+    ranks.max().unwrap_or(0)
+}
+
+/// What happens to an object of the manifest.
+fn plan_object(key: &ReleaseKey, target: &TargetObject, targets: &Targets, live: &Live) -> Planned {
+    let mut content = target.content.clone();
+    place(&mut content, &target.object, &target.kind);
+    ownership::mark(&mut content, key);
+    let found = live.find(&target.object).cloned();
+    let earlier = targets.previous.get(&target.object).map(Vec::as_slice).unwrap_or_default();
+    let change = match &found {
+        None => Change::Create,
+        Some(live) => {
+            // Every earlier version counts: a failed attempt may have added a field that the next one dropped.
+            let same = !earlier.is_empty() && earlier.iter().all(|e| e.content == target.content);
+            if same && !live.is_terminating() && covers(live.value(), &content) {
+                Change::Unchanged
+            } else {
+                let old = earlier.last().map_or_else(|| live.value(), |e| &e.content);
+                let paths = if earlier.is_empty() { Vec::new() } else { diff_objects(old, &target.content) };
+                Change::Update { paths }
+            }
+        }
+    };
+    Planned {
+        object: target.object.clone(),
+        kind: target.kind.clone(),
+        source: target.source.clone(),
+        content,
+        change,
+        live: found,
+        recorded: !earlier.is_empty(),
+    }
+}
+
+/// Gives the body of an object its namespace.
+pub(super) fn place(content: &mut Value, object: &ObjectRef, kind: &Kind) {
+    let Some(metadata) = content.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    if kind.namespaced {
+        metadata.insert("namespace".to_owned(), json!(object.namespace));
+    } else {
+        metadata.remove("namespace");
+    }
+}
+
+/// What happens to an object that left the manifest; nothing when it is gone already.
+fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
+    let found = live.find(&target.object)?.clone();
+    let change = match ownership::ownership(&found, key) {
+        _ if ownership::is_kept(found.value()) => {
+            Change::Keep { why: "its resource policy says so".to_owned() }
+        }
+        Ownership::Ours => Change::Delete,
+        Ownership::Nobody => Change::Keep { why: "its ownership marks were removed".to_owned() },
+        Ownership::Other { name, namespace } => {
+            Change::Keep { why: format!("it belongs to release {namespace}/{name} now") }
+        }
+    };
+    Some(Planned {
+        object: target.object.clone(),
+        kind: target.kind.clone(),
+        source: target.source.clone(),
+        content: Value::Null,
+        change,
+        live: Some(found),
+        recorded: true,
+    })
+}
+
+/// What happens to the definitions of `crds/`: they have no owner, and existing ones are replaced only on request.
+fn plan_crds(policy: CrdPolicy, targets: &Targets, live: &Live) -> Vec<Planned> {
+    let planned = targets.crds.iter().filter_map(|target| {
+        let found = live.find(&target.object).cloned();
+        let change = match (policy, &found) {
+            (CrdPolicy::Skip, _) | (CrdPolicy::Create, Some(_)) => return None,
+            (_, None) => Change::Create,
+            (CrdPolicy::CreateReplace, Some(live)) if covers(live.value(), &target.content) => return None,
+            (CrdPolicy::CreateReplace, Some(_)) => Change::Update { paths: Vec::new() },
+        };
+        Some(Planned {
+            object: target.object.clone(),
+            kind: target.kind.clone(),
+            source: target.source.clone(),
+            content: target.content.clone(),
+            change,
+            live: found,
+            recorded: true,
+        })
+    });
+    planned.collect()
+}
+
+/// One error for all conflicts.
+fn merge_conflicts(conflicts: Vec<Error>) -> Option<Error> {
+    let rest = conflicts.len().saturating_sub(3);
+    let mut conflicts = conflicts.into_iter();
+    let mut first = conflicts.next()?;
+    for other in conflicts.take(2) {
+        first.message.push('\n');
+        first.message.push_str(&other.message);
+    }
+    if rest > 0 {
+        first.message.push_str(&format!("\nand {rest} objects more"));
+    }
+    Some(first)
+}

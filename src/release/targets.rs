@@ -1,0 +1,247 @@
+//! The objects that a manifest asks for, and those that earlier manifests asked for.
+//!
+//! Everything that can be said about a manifest without a request is said here: an object without a kind, the
+//! same object twice, a kind that nobody serves. Nothing has been changed then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use pintle_helm::chart::Crd;
+use pintle_helm::manifest::{Document, Hook, Manifest, Order, compare_kinds};
+
+use super::{Error, ReleaseKey};
+use crate::api::Reason;
+use crate::cluster::{Kind, ObjectRef, Retry, Served};
+
+/// An object that a manifest asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetObject {
+    /// Its identity.
+    pub object: ObjectRef,
+    /// Where it is served.
+    pub kind: Kind,
+    /// The template that it comes from.
+    pub source: String,
+    /// The object as it was rendered.
+    pub content: Value,
+}
+
+/// What a release wants, and what it may have left behind.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// The objects of the manifest, in install order.
+    pub objects: Vec<TargetObject>,
+    /// The definitions of `crds/`.
+    pub crds: Vec<TargetObject>,
+    /// Hooks, as recorded.
+    pub hooks: Vec<Hook>,
+    /// What earlier manifests say about an object, newest last.
+    pub previous: BTreeMap<ObjectRef, Vec<TargetObject>>,
+}
+
+impl Targets {
+    /// Reads a manifest and the earlier ones.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidManifest`], or [`Reason::KindNotFound`] when a kind is neither served nor defined by the
+    /// chart; the message names the template.
+    pub fn new(
+        key: &ReleaseKey,
+        manifest: &Manifest,
+        previous: &[Manifest],
+        served: &Served,
+    ) -> Result<Self, Error> {
+        let mut reader = Reader { key, served, provided: BTreeMap::new() };
+        let mut targets = Self { hooks: manifest.hooks.clone(), ..Self::default() };
+        for crd in &manifest.crds {
+            for (content, source) in crd_objects(crd)? {
+                reader.provide(&content);
+                targets.crds.push(reader.read(content, &source)?);
+            }
+        }
+        let mut contents = Vec::new();
+        for document in &manifest.documents {
+            for content in parse(document)? {
+                reader.provide(&content);
+                contents.push((content, document.source.as_str()));
+            }
+        }
+        let mut seen: BTreeMap<ObjectRef, String> = BTreeMap::new();
+        for (content, source) in contents {
+            let target = reader.read(content, source)?;
+            if let Some(first) = seen.insert(target.object.clone(), source.to_owned()) {
+                return Err(invalid(format!(
+                    "{} is in the manifest twice, from {first} and from {source}; give one of them another name",
+                    target.object
+                ))
+                .about(&target.object));
+            }
+            targets.objects.push(target);
+        }
+        targets.objects.sort_by(|a, b| compare_kinds(Order::Install, &a.object.kind, &b.object.kind));
+        targets.previous = reader.earlier(previous);
+        Ok(targets)
+    }
+
+    /// Every object that has to be looked at, each once.
+    pub fn refs(&self) -> Vec<(Kind, ObjectRef)> {
+        let earlier = self.previous.values().filter_map(|versions| versions.last());
+        let all = self.crds.iter().chain(&self.objects).chain(earlier);
+        let mut seen = BTreeSet::new();
+        all.filter(|t| seen.insert(t.object.clone())).map(|t| (t.kind.clone(), t.object.clone())).collect()
+    }
+
+    /// The objects of earlier manifests that the manifest no longer has, as the newest of them says.
+    pub fn leftovers(&self) -> Vec<&TargetObject> {
+        let wanted: BTreeSet<&ObjectRef> = self.objects.iter().map(|t| &t.object).collect();
+        let gone = self.previous.iter().filter(|(object, _)| !wanted.contains(object));
+        gone.filter_map(|(_, versions)| versions.last()).collect()
+    }
+}
+
+/// Whether the manifest has a kind that is neither served nor defined by the chart itself: then the server should
+/// be asked again.
+pub(super) fn needs_discovery(key: &ReleaseKey, manifest: &Manifest, served: &Served) -> bool {
+    Targets::new(key, manifest, &[], served).is_err_and(|error| error.reason == Reason::KindNotFound)
+}
+
+/// Reads objects of one release.
+struct Reader<'a> {
+    key: &'a ReleaseKey,
+    served: &'a Served,
+    /// Kinds that the chart's own definitions will serve.
+    provided: BTreeMap<(String, String, String), Kind>,
+}
+
+impl Reader<'_> {
+    /// Takes note of the kinds that a definition will serve.
+    fn provide(&mut self, crd: &Value) {
+        let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        if text("/kind") != "CustomResourceDefinition" {
+            return;
+        }
+        let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+        for version in versions.into_iter().flatten().filter_map(|v| v.get("name")?.as_str()) {
+            let kind = Kind {
+                group: text("/spec/group").to_owned(),
+                version: version.to_owned(),
+                kind: text("/spec/names/kind").to_owned(),
+                plural: text("/spec/names/plural").to_owned(),
+                namespaced: text("/spec/scope") == "Namespaced",
+            };
+            self.provided.insert((kind.group.clone(), kind.version.clone(), kind.kind.clone()), kind);
+        }
+    }
+
+    fn kind(&self, object: &ObjectRef) -> Option<Kind> {
+        let provided = || {
+            self.provided.get(&(object.group.clone(), object.version.clone(), object.kind.clone())).cloned()
+        };
+        self.served.kind(object).cloned().or_else(provided)
+    }
+
+    /// Identifies an object of the manifest.
+    fn read(&self, content: Value, source: &str) -> Result<TargetObject, Error> {
+        let mut object = identify(&content, source)?;
+        let Some(kind) = self.kind(&object) else {
+            let error = Error::from_template(
+                crate::cluster::Error::kind_not_found("find the kind of", object.clone()),
+                source,
+            );
+            return Err(error.about(&object));
+        };
+        self.settle(&mut object, &kind);
+        Ok(TargetObject { object, kind, source: source.to_owned(), content })
+    }
+
+    /// Gives an object the namespace that it will have.
+    fn settle(&self, object: &mut ObjectRef, kind: &Kind) {
+        if !kind.namespaced {
+            object.namespace.clear();
+        } else if object.namespace.is_empty() {
+            object.namespace.clone_from(&self.key.namespace);
+        }
+    }
+
+    /// The objects of earlier manifests, newest last. What cannot be read, or whose kind is gone, is left out: it was
+    /// applied once, so its kind was removed since, and its objects with it.
+    fn earlier(&self, previous: &[Manifest]) -> BTreeMap<ObjectRef, Vec<TargetObject>> {
+        let mut earlier: BTreeMap<ObjectRef, Vec<TargetObject>> = BTreeMap::new();
+        for document in previous.iter().flat_map(|m| &m.documents) {
+            for content in document.objects().unwrap_or_default() {
+                let Ok(mut object) = identify(&content, &document.source) else { continue };
+                let Some(kind) = self.kind(&object).or_else(|| self.other_version(&object)) else { continue };
+                self.settle(&mut object, &kind);
+                object.version.clone_from(&kind.version);
+                let target = TargetObject { object, kind, source: document.source.clone(), content };
+                earlier.entry(target.object.clone()).or_default().push(target);
+            }
+        }
+        earlier
+    }
+
+    /// The kind under another version of its group, when its own is no longer served.
+    fn other_version(&self, object: &ObjectRef) -> Option<Kind> {
+        self.served.api_versions.iter().find_map(|entry| {
+            let rest = if object.group.is_empty() {
+                entry.as_str()
+            } else {
+                entry.strip_prefix(&object.group)?.strip_prefix('/')?
+            };
+            let (version, kind) = rest.split_once('/')?;
+            if kind != object.kind {
+                return None;
+            }
+            self.served.kind(&ObjectRef { version: version.to_owned(), ..object.clone() }).cloned()
+        })
+    }
+}
+
+/// The identity that an object states; the namespace may still be missing.
+pub(super) fn identify(content: &Value, source: &str) -> Result<ObjectRef, Error> {
+    let text = |pointer: &str| content.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    let place = if source.is_empty() { "the manifest" } else { source };
+    for (value, field) in [(kind, "kind"), (api_version, "apiVersion")] {
+        if value.is_empty() {
+            return Err(invalid(format!("an object from {place} has no {field}; every object needs one")));
+        }
+    }
+    if name.is_empty() {
+        let advice = if text("/metadata/generateName").is_empty() {
+            "every object needs one"
+        } else {
+            "metadata.generateName would make another object at each upgrade; give it a name"
+        };
+        return Err(invalid(format!("a {kind} from {place} has no metadata.name; {advice}")));
+    }
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    Ok(ObjectRef {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: text("/metadata/namespace").to_owned(),
+        name: name.to_owned(),
+    })
+}
+
+fn parse(document: &Document) -> Result<Vec<Value>, Error> {
+    document.objects().map_err(|e| invalid(crate::cluster::chain(&e)))
+}
+
+/// The objects of a file of `crds/`, each with its path.
+fn crd_objects(crd: &Crd) -> Result<Vec<(Value, String)>, Error> {
+    let error =
+        |e: pintle_helm::manifest::Error| invalid(format!("{}: {}", crd.path, crate::cluster::chain(&e)));
+    let file = Manifest::from_text(&String::from_utf8_lossy(&crd.file.data)).map_err(error)?;
+    let mut objects = Vec::new();
+    for document in &file.documents {
+        objects.extend(document.objects().map_err(error)?.into_iter().map(|o| (o, crd.path.clone())));
+    }
+    Ok(objects)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Reason::InvalidManifest, Retry::OnChange, message)
+}

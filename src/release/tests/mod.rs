@@ -1,0 +1,1 @@
+//! Unit: the pure steps of the release engine.

@@ -1,0 +1,213 @@
+//! Removes a release: hooks, objects, record.
+//!
+//! Each call goes on where the last one ended. What tells where that was is the latest revision: its status, the hooks
+//! that its facts list, and which objects are still there.
+
+use jiff::Timestamp;
+
+use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, compare_kinds, sort_for_execution};
+use pintle_helm::record::Status;
+
+use super::draft::after;
+use super::hook::run_event;
+use super::ownership::{self, Ownership};
+use super::targets::{TargetObject, Targets};
+use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey};
+use crate::api::{Changes, Reason};
+use crate::cluster::Retry;
+
+/// Goes on with the removal of a release; [`Outcome::Done`] when nothing of it is left but what is kept on purpose,
+/// which the warnings list.
+pub async fn uninstall(cx: &Release<'_>, history: &mut History) -> Outcome {
+    match step(cx, history).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.transient => Outcome::Retry { error },
+        Err(error) => Outcome::Failed { error },
+    }
+}
+
+async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error> {
+    let Some(number) = begin(cx, history).await? else {
+        return Ok(Outcome::Done { changes: Changes::default(), warnings: Vec::new() });
+    };
+    let hooks = hooks(cx, history, number);
+    run_hooks(cx, history, number, HookEvent::PreDelete, &hooks).await?;
+    let planned = inventory(cx, history).await?;
+    let warnings: Vec<String> =
+        planned.iter().filter(|p| matches!(p.change, Change::Keep { .. })).map(ToString::to_string).collect();
+    delete(cx, &planned).await?;
+    if !cx.policy.disable_wait
+        && let Some(parked) = wait_gone(cx, history, number, &planned, &warnings).await?
+    {
+        return Ok(parked);
+    }
+    run_hooks(cx, history, number, HookEvent::PostDelete, &hooks).await?;
+    forget(cx, history, number).await?;
+    let deleted = planned.iter().filter(|p| p.change == Change::Delete).count();
+    let changes = Changes { deleted: i64::try_from(deleted).unwrap_or(i64::MAX), ..Changes::default() };
+    Ok(Outcome::Done { changes, warnings })
+}
+
+/// Marks the latest revision; `None` when there is nothing to remove.
+async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, Error> {
+    let Some(latest) = history.latest() else { return Ok(None) };
+    let number = latest.number;
+    if latest.status == Status::Uninstalled {
+        if !cx.policy.keep_history {
+            forget(cx, history, number).await?;
+        }
+        return Ok(None);
+    }
+    if let Some(facts) = latest.facts.as_ref()
+        && facts.owner != cx.owner.uid
+        && facts.owner_name != cx.owner.name
+    {
+        return Err(super::history::claimed(&facts.owner_name, &facts.holder));
+    }
+    let has_facts = latest.facts.is_some();
+    if latest.status != Status::Uninstalling || !has_facts {
+        history.mark_uninstalling(cx, number, after(cx.policy.timeout)).await?;
+    }
+    Ok(Some(number))
+}
+
+/// The hooks of the last good revision: those of one that never ran may not fit what is there.
+fn hooks(cx: &Release<'_>, history: &History, number: u32) -> Vec<Hook> {
+    if cx.policy.disable_hooks {
+        return Vec::new();
+    }
+    let revision = history.find(number);
+    let manifest = revision.and_then(|r| r.manifest().ok()).unwrap_or_default();
+    let mut hooks = manifest.hooks;
+    sort_for_execution(&mut hooks);
+    hooks
+}
+
+async fn run_hooks(
+    cx: &Release<'_>,
+    history: &mut History,
+    number: u32,
+    event: HookEvent,
+    hooks: &[Hook],
+) -> Result<(), Error> {
+    let due: Vec<&Hook> = hooks.iter().filter(|h| h.runs_at(event)).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    run_event(cx, history, number, event, &due).await
+}
+
+/// Everything that the release may own, in Helm's uninstall order.
+async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, Error> {
+    let served = cx.discovery.served().await?;
+    let manifests = history.base_of(u32::MAX).into_iter().map(super::Revision::manifest);
+    let manifests: Vec<Manifest> = manifests.collect::<Result<_, _>>()?;
+    let targets = Targets::new(cx.key, &Manifest::default(), &manifests, &served)?;
+    let live = super::live(cx.tenant, targets.refs()).await?;
+    let mut planned: Vec<Planned> =
+        targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live)).collect();
+    planned.sort_by(|a, b| compare_kinds(Order::Uninstall, &a.object.kind, &b.object.kind));
+    Ok(planned)
+}
+
+fn plan_removal(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
+    let found = live.find(&target.object)?.clone();
+    let kept = ownership::is_kept(&target.content) || ownership::is_kept(found.value());
+    let change = match ownership::ownership(&found, key) {
+        _ if kept => Change::Keep { why: "its resource policy says so".to_owned() },
+        Ownership::Ours => Change::Delete,
+        Ownership::Nobody => Change::Keep { why: "its ownership marks were removed".to_owned() },
+        Ownership::Other { name, namespace } => {
+            Change::Keep { why: format!("it belongs to release {namespace}/{name} now") }
+        }
+    };
+    Some(Planned {
+        object: target.object.clone(),
+        kind: target.kind.clone(),
+        source: target.source.clone(),
+        content: serde_json::Value::Null,
+        change,
+        live: Some(found),
+        recorded: true,
+    })
+}
+
+/// Deletes rank by rank; the objects of one kind at the same time.
+async fn delete(cx: &Release<'_>, planned: &[Planned]) -> Result<(), Error> {
+    for rank in planned.chunk_by(|a, b| a.object.kind == b.object.kind) {
+        super::prune::prune(cx, rank).await?;
+    }
+    Ok(())
+}
+
+/// Parks while deleted objects are still there.
+async fn wait_gone(
+    cx: &Release<'_>,
+    history: &History,
+    number: u32,
+    planned: &[Planned],
+    warnings: &[String],
+) -> Result<Option<Outcome>, Error> {
+    let due: Vec<&Planned> = planned.iter().filter(|p| p.change == Change::Delete).collect();
+    if due.is_empty() {
+        return Ok(None);
+    }
+    let refs = due.iter().map(|p| (p.kind.clone(), p.object.clone())).collect();
+    let live = super::live(cx.tenant, refs).await?;
+    let mut waiting = Vec::new();
+    for planned in due {
+        let Some(found) = live.find(&planned.object) else { continue };
+        if found.uid() != planned.live.as_ref().and_then(super::LiveObject::uid) {
+            continue;
+        }
+        let finalizers = found.finalizers();
+        let text = if finalizers.is_empty() {
+            "is still being deleted".to_owned()
+        } else {
+            format!("is still being deleted, held by the finalizers {}", finalizers.join(", "))
+        };
+        waiting.push((planned.object.clone(), text));
+    }
+    if waiting.is_empty() {
+        return Ok(None);
+    }
+    let facts = history.find(number).and_then(|r| r.facts.as_ref());
+    let deadline = facts.and_then(|f| f.deadline).unwrap_or_else(|| after(cx.policy.timeout));
+    if Timestamp::now() >= deadline {
+        return Err(stuck(cx, &waiting));
+    }
+    Ok(Some(Outcome::Parked { waiting, deadline, warnings: warnings.to_vec() }))
+}
+
+fn stuck(cx: &Release<'_>, waiting: &[(crate::cluster::ObjectRef, String)]) -> Error {
+    let mut message = format!(
+        "{} objects are still there after {} s; remove what holds them, or set deletionPolicy to Orphan",
+        waiting.len(),
+        cx.policy.timeout.as_secs()
+    );
+    for (object, text) in waiting.iter().take(10) {
+        message.push_str(&format!("\n{object} {text}"));
+    }
+    Error::new(Reason::UninstallFailed, Retry::Later, message)
+}
+
+/// Removes the record, the marked revision last: while it is there, the removal is known to go on.
+async fn forget(cx: &Release<'_>, history: &mut History, number: u32) -> Result<(), Error> {
+    if cx.policy.keep_history {
+        let deployed: Vec<u32> = history
+            .revisions()
+            .iter()
+            .filter(|r| r.status == Status::Deployed && r.number != number)
+            .map(|r| r.number)
+            .collect();
+        for older in deployed {
+            history.supersede(cx, older).await?;
+        }
+        return history.mark_uninstalled(cx, number).await;
+    }
+    let numbers: Vec<u32> = history.revisions().iter().map(|r| r.number).collect();
+    for older in numbers {
+        history.remove(cx, older).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Looks whether objects have become ready, and says why not.
+//!
+//! Nothing here waits: the verdict of one moment is given back, and the controller asks again when a watched object
+//! changes or the deadline comes.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::live::read;
+use super::{Error, LiveObject, Plan, Planned, Release, bounded_until_refused};
+use crate::api::Reason;
+use crate::cluster::{Kind, ObjectRef, Readiness, Retry, pod_readiness, readiness};
+
+/// Workloads whose pods are looked at for an explanation.
+const EXPLAINED: usize = 5;
+
+/// Kinds that are ready as soon as they exist: reading them again would tell nothing.
+const READY_AT_ONCE: [&str; 17] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "CronJob",
+    "IngressClass",
+    "LimitRange",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "NetworkPolicy",
+    "PriorityClass",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "ServiceAccount",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingWebhookConfiguration",
+];
+
+/// How the objects of a plan stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All are ready.
+    Ready,
+    /// Some are not, each with what is missing.
+    Waiting(Vec<(ObjectRef, String)>),
+    /// Some will not get ready by themselves.
+    Failed(Vec<(ObjectRef, String)>),
+}
+
+/// Judges the objects of a plan; those in `known` as they are given, the others are read.
+///
+/// # Errors
+/// The server's refusal.
+pub(super) async fn check(
+    cx: &Release<'_>,
+    plan: &Plan,
+    known: &BTreeMap<ObjectRef, LiveObject>,
+) -> Result<Verdict, Error> {
+    let jobs = cx.policy.wait_for_jobs;
+    let objects: Vec<&Planned> = plan.objects().filter(|p| !is_ready_at_once(&p.object)).collect();
+    let looks = objects.iter().map(|planned| look(cx, planned, known)).collect();
+    let live = bounded_until_refused(looks).await?;
+    let judged = objects.iter().zip(live).map(|(p, live)| (p.object.clone(), judge(live.as_ref(), jobs)));
+    Ok(verdict(judged.collect()))
+}
+
+async fn look(
+    cx: &Release<'_>,
+    planned: &Planned,
+    known: &BTreeMap<ObjectRef, LiveObject>,
+) -> Result<Option<LiveObject>, Error> {
+    match known.get(&planned.object) {
+        Some(live) => Ok(Some(live.clone())),
+        None => read(cx.tenant, &planned.kind, &planned.object).await,
+    }
+}
+
+fn judge(live: Option<&LiveObject>, jobs: bool) -> Readiness {
+    live.map_or_else(
+        || Readiness::InProgress("is gone: somebody deleted it".to_owned()),
+        |live| readiness(live.value(), jobs),
+    )
+}
+
+fn verdict(judged: Vec<(ObjectRef, Readiness)>) -> Verdict {
+    let (mut waiting, mut failed) = (Vec::new(), Vec::new());
+    for (object, readiness) in judged {
+        match readiness {
+            Readiness::Current => {}
+            Readiness::InProgress(text) => waiting.push((object, text)),
+            Readiness::Failed(text) => failed.push((object, text)),
+        }
+    }
+    match (failed.is_empty(), waiting.is_empty()) {
+        (false, _) => Verdict::Failed(failed),
+        (true, false) => Verdict::Waiting(waiting),
+        (true, true) => Verdict::Ready,
+    }
+}
+
+fn is_ready_at_once(object: &ObjectRef) -> bool {
+    let built_in = object.group.is_empty() || object.group == "batch" || object.group.ends_with(".k8s.io");
+    built_in && READY_AT_ONCE.contains(&object.kind.as_str())
+}
+
+/// The error of a wait that cannot end well.
+pub(super) async fn failure(
+    cx: &Release<'_>,
+    plan: &Plan,
+    objects: &[(ObjectRef, String)],
+    timed_out: bool,
+) -> Error {
+    let what = if timed_out {
+        format!("{} objects are not ready after {} s", objects.len(), cx.policy.timeout.as_secs())
+    } else {
+        format!("{} objects will not become ready", objects.len())
+    };
+    let mut message = what;
+    for (at, (object, text)) in objects.iter().enumerate() {
+        if at == 10 {
+            message.push_str(&format!("\nand {} more", objects.len() - at));
+            break;
+        }
+        message.push_str(&format!("\n{object}: {text}"));
+        let planned = plan.objects().find(|p| p.object == *object).filter(|_| at < EXPLAINED);
+        if let Some(planned) = planned
+            && let Some(reason) = explain(cx, planned).await
+        {
+            message.push_str(&format!("; {reason}"));
+        }
+    }
+    let mut error = Error::new(Reason::WaitTimeout, Retry::Soon, message);
+    error.object = objects.first().map(|(object, _)| Box::new(object.clone()));
+    error
+}
+
+/// Why a workload has no ready pods, as far as its pods tell. Best effort: an explanation is no reason to fail.
+async fn explain(cx: &Release<'_>, planned: &Planned) -> Option<String> {
+    let live = read(cx.tenant, &planned.kind, &planned.object).await.ok()??;
+    let conditions = live.value().pointer("/status/conditions").and_then(Value::as_array);
+    // A pod that admission refuses never exists: only this condition says so.
+    let refused =
+        conditions.into_iter().flatten().find(|c| c["type"] == "ReplicaFailure" && c["status"] == "True");
+    if let Some(message) = refused.and_then(|c| c["message"].as_str()) {
+        return Some(message.to_owned());
+    }
+    failing_pod(cx, live.value()).await
+}
+
+/// The first pod of a workload that is not ready, and its container's state.
+pub(super) async fn failing_pod(cx: &Release<'_>, workload: &Value) -> Option<String> {
+    let selector = workload.pointer("/spec/selector/matchLabels")?.as_object()?;
+    let selector: Vec<String> =
+        selector.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+    if selector.is_empty() {
+        return None;
+    }
+    let namespace = workload.pointer("/metadata/namespace")?.as_str()?;
+    let pods = cx.tenant.list(&Kind::core("Pod", "pods", true), namespace, &selector.join(",")).await.ok()?;
+    pods.iter().find_map(|pod| {
+        let name = pod.pointer("/metadata/name")?.as_str()?;
+        match pod_readiness(pod) {
+            Readiness::Current => None,
+            Readiness::InProgress(text) | Readiness::Failed(text) => Some(format!("pod {name}: {text}")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(group: &str, kind: &str, name: &str) -> ObjectRef {
+        ObjectRef {
+            group: group.into(),
+            version: "v1".into(),
+            kind: kind.into(),
+            namespace: "ns".into(),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn one_failure_outweighs_all_waiting() {
+        let (a, b) = (object("apps", "Deployment", "a"), object("", "Pod", "b"));
+        let waiting = (a.clone(), Readiness::InProgress("slow".into()));
+        let failed = (b.clone(), Readiness::Failed("broken".into()));
+        for (name, judged, want) in [
+            ("nothing to wait for", vec![], Verdict::Ready),
+            ("ready", vec![(a.clone(), Readiness::Current)], Verdict::Ready),
+            ("waiting", vec![waiting.clone()], Verdict::Waiting(vec![(a, "slow".into())])),
+            ("failed", vec![waiting, failed], Verdict::Failed(vec![(b, "broken".into())])),
+        ] {
+            assert_eq!(verdict(judged), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_built_in_kinds_are_ready_at_once() {
+        assert!(is_ready_at_once(&object("", "Secret", "a")));
+        assert!(is_ready_at_once(&object("rbac.authorization.k8s.io", "Role", "a")));
+        assert!(!is_ready_at_once(&object("iam.example.com", "Role", "a")));
+        assert!(!is_ready_at_once(&object("apps", "Deployment", "a")));
+    }
+}

@@ -1,0 +1,356 @@
+//! Where charts come from: [`Repositories`] knows the indexes, fetches archives and shares parsed charts.
+//!
+//! ```text
+//! refresh   ChartRepository ──http──► index.yaml ──parse──► Arc<Index>     (the controller's, at the interval)
+//! resolve   ChartReference ──Index──► version, digest ──memory, disk, http──► Arc<Chart>     (each release's)
+//! ```
+//!
+//! An archive is known by the digest of its bytes, so one that was seen before costs no network, and a hundred
+//! releases of one chart share one parsed [`Chart`]. A source that fails never takes away what it gave before.
+//! reqwest is used here and nowhere else; parsing and digesting run on the blocking pool; no lock is held over an
+//! await. Reading Secrets and publishing conditions is the controller's concern.
+
+mod address;
+mod cache;
+mod catalog;
+mod credentials;
+mod digest;
+mod error;
+mod http;
+mod index;
+pub mod package;
+mod resolve;
+pub mod serve;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use pintle_helm::chart::Chart;
+
+use crate::api::{Artifact, ChartRepository};
+use cache::{DiskCache, Flights, MemoryCache};
+use http::{Access, Http, Response};
+use resolve::{Address, Obtained};
+
+pub use credentials::{Credentials, RepositorySecrets, TlsSettings};
+pub use digest::Digest;
+pub use error::Error;
+pub use http::{Error as HttpError, Limits as HttpLimits};
+pub use index::{ChartVersion, Index, Miss};
+pub use resolve::ResolvedChart;
+
+/// What the sources may take.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of the cache on disk; none keeps archives in memory only.
+    pub cache_dir: Option<PathBuf>,
+    /// Bytes on disk.
+    pub cache_bytes: u64,
+    /// Bytes of the archives whose charts are kept in memory.
+    pub memory_bytes: u64,
+    /// Bytes of one index.
+    pub index_bytes: u64,
+    /// What one chart may take.
+    pub chart: pintle_helm::chart::Limits,
+    /// What one fetch may take.
+    pub http: HttpLimits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_dir: None,
+            cache_bytes: 1 << 30,
+            memory_bytes: 256 << 20,
+            index_bytes: 50 << 20,
+            chart: pintle_helm::chart::Limits::default(),
+            http: HttpLimits::default(),
+        }
+    }
+}
+
+/// All sources of charts. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Repositories {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    http: Http,
+    disk: DiskCache,
+    charts: MemoryCache<Chart>,
+    flights: Flights<Result<Obtained, Error>>,
+    /// By namespace and name.
+    known: Mutex<HashMap<String, Known>>,
+    /// What addresses led to whose archive no index vouches for.
+    addresses: Mutex<HashMap<String, Address>>,
+}
+
+/// What is known of one `ChartRepository`.
+#[derive(Clone, Debug)]
+struct Known {
+    /// The object and the address that this was learnt from; a new one starts afresh.
+    uid: Option<String>,
+    url: String,
+    access: Arc<Access>,
+    /// The last good index.
+    current: Option<Current>,
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    index: Arc<Index>,
+    artifact: Artifact,
+    /// Whether a refresh has told about it. One that came back from disk, while its server is down, has not been.
+    announced: bool,
+}
+
+/// What [`Repositories::refresh`] found.
+#[derive(Clone, Debug)]
+pub struct Refreshed {
+    /// The index as it was fetched; `fetchedAt` is when its bytes came, not when the server last confirmed them.
+    pub artifact: Artifact,
+    /// Number of charts.
+    pub charts: usize,
+    /// Entries that were skipped because they break a rule.
+    pub skipped: usize,
+    /// Versions that are listed more than once.
+    pub duplicates: usize,
+    /// Whether releases may resolve otherwise than before: their table is another one, or the first one.
+    pub changed: bool,
+}
+
+impl Repositories {
+    /// Sources under `options`. Opens the cache on disk.
+    pub fn new(options: Options) -> Self {
+        let shared = Shared {
+            http: Http::new(options.http.clone()),
+            disk: DiskCache::open(options.cache_dir.as_deref(), options.cache_bytes),
+            charts: MemoryCache::new(options.memory_bytes),
+            flights: Flights::default(),
+            known: Mutex::default(),
+            addresses: Mutex::default(),
+            options,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Fetches the index of `repository`, and remembers how its server is talked to.
+    ///
+    /// After a start the last index comes back from the cache on disk, by the digest in the object's status, and the
+    /// server is only asked whether it changed.
+    ///
+    /// # Errors
+    /// A Secret cannot be used, or the server has no index to give. The last good index stays.
+    pub async fn refresh(
+        &self,
+        repository: &ChartRepository,
+        secrets: RepositorySecrets,
+    ) -> Result<Refreshed, Error> {
+        let key = key(repository);
+        let (access, current) = self.open(&key, repository, &secrets).await?;
+        let etag = current.as_ref().and_then(|current| current.artifact.etag.clone());
+        let url = address::join(&access.origin, "index.yaml")?;
+        let response = self
+            .shared
+            .http
+            .fetch(&url, &access, etag.as_deref(), self.shared.options.index_bytes)
+            .await
+            .map_err(|source| Error::FetchIndex { repository: key.clone(), source })?;
+        let mut next = match (response, current) {
+            (Response::NotModified, Some(current)) => current,
+            (Response::NotModified, None) => return Err(Error::NotFetched { repository: key }),
+            (Response::Body { bytes, etag }, current) => self.read_index(&key, bytes, etag, current).await?,
+        };
+        let changed = !std::mem::replace(&mut next.announced, true);
+        self.publish(&key, repository, &next);
+        Ok(Refreshed {
+            charts: next.index.count(),
+            skipped: next.index.skipped,
+            duplicates: next.index.duplicates,
+            artifact: next.artifact,
+            changed,
+        })
+    }
+
+    /// Does what [`Repositories::refresh`] does without asking the server, for a suspended repository: the credentials
+    /// are remembered, and the last index comes back from the cache on disk. Says whether there is one.
+    ///
+    /// # Errors
+    /// A Secret cannot be used.
+    pub async fn restore(
+        &self,
+        repository: &ChartRepository,
+        secrets: RepositorySecrets,
+    ) -> Result<bool, Error> {
+        let (_, current) = self.open(&key(repository), repository, &secrets).await?;
+        Ok(current.is_some())
+    }
+
+    /// Forgets the repository of that namespace and name, with its credentials. Archives stay cached.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let key = format!("{namespace}/{name}");
+        lock(&self.shared.known).remove(&key);
+        let prefix = format!("{key} ");
+        lock(&self.shared.addresses).retain(|address, _| !address.starts_with(&prefix));
+    }
+
+    /// The last good index of `repository`, for listing what it has.
+    pub fn index(&self, repository: &ChartRepository) -> Option<Arc<Index>> {
+        self.known(repository)?.current.map(|current| current.index)
+    }
+
+    /// Number of failures of the cache on disk, for a metric.
+    pub fn cache_errors(&self) -> u64 {
+        self.shared.disk.errors()
+    }
+
+    /// What is known of exactly this object at this address.
+    fn known(&self, repository: &ChartRepository) -> Option<Known> {
+        let known = lock(&self.shared.known).get(&key(repository)).cloned()?;
+        known.is(repository).then_some(known)
+    }
+
+    /// Keeps the access, and the last good index when it is this object's; gives that back.
+    fn remember(&self, key: &str, repository: &ChartRepository, access: &Arc<Access>) -> Option<Current> {
+        let mut all = lock(&self.shared.known);
+        let current = all.remove(key).filter(|known| known.is(repository)).and_then(|known| known.current);
+        let next = Known {
+            uid: repository.uid(),
+            url: repository.spec.url.clone(),
+            access: access.clone(),
+            current: current.clone(),
+        };
+        all.insert(key.to_owned(), next);
+        current
+    }
+
+    /// Makes `next` the table that releases see, unless the object was forgotten or changed meanwhile.
+    fn publish(&self, key: &str, repository: &ChartRepository, next: &Current) {
+        let mut all = lock(&self.shared.known);
+        if let Some(known) = all.get_mut(key).filter(|known| known.is(repository)) {
+            known.current = Some(next.clone());
+        }
+    }
+
+    /// Remembers how the server is talked to; gives that back with the last good index, from memory or disk.
+    async fn open(
+        &self,
+        key: &str,
+        repository: &ChartRepository,
+        secrets: &RepositorySecrets,
+    ) -> Result<(Arc<Access>, Option<Current>), Error> {
+        let access = Arc::new(access(repository, key, secrets)?);
+        if let Some(current) = self.remember(key, repository, &access) {
+            return Ok((access, Some(current)));
+        }
+        let current = self.load_index(repository).await;
+        if let Some(current) = &current {
+            self.publish(key, repository, current);
+        }
+        Ok((access, current))
+    }
+
+    /// Loads the index that the object's status names from the cache on disk.
+    async fn load_index(&self, repository: &ChartRepository) -> Option<Current> {
+        let status = repository.status.as_ref()?;
+        let artifact =
+            status.artifact.clone().filter(|_| status.url.as_ref() == Some(&repository.spec.url))?;
+        let digest = Digest::parse(&artifact.digest)?;
+        let shared = self.shared.clone();
+        let load = move || shared.disk.load(digest).and_then(|bytes| Index::parse(&bytes).ok());
+        let index = tokio::task::spawn_blocking(load).await.ok()??;
+        Some(Current { index: Arc::new(index), artifact, announced: false })
+    }
+
+    /// Reads what was fetched; the digest decides whether it is another index, not the headers.
+    async fn read_index(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        etag: Option<String>,
+        current: Option<Current>,
+    ) -> Result<Current, Error> {
+        let shared = self.shared.clone();
+        let repository = key.to_owned();
+        let read = move || {
+            let digest = Digest::of(&bytes).to_string();
+            if let Some(mut current) = current
+                && current.artifact.digest == digest
+            {
+                current.artifact.etag = etag;
+                return Ok(current);
+            }
+            let index = Index::parse(&bytes).map_err(|source| Error::ParseIndex { repository, source })?;
+            shared.disk.store(Digest::of(&bytes), &bytes);
+            let artifact = Artifact {
+                digest,
+                size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+                fetched_at: Time(Timestamp::now()),
+                etag,
+            };
+            Ok(Current { index: Arc::new(index), artifact, announced: false })
+        };
+        blocking(key, read).await?
+    }
+}
+
+impl Known {
+    fn is(&self, repository: &ChartRepository) -> bool {
+        self.uid == repository.uid() && self.url == repository.spec.url
+    }
+}
+
+/// Namespace and name.
+fn key(repository: &ChartRepository) -> String {
+    format!("{}/{}", repository.namespace().unwrap_or_default(), repository.name_any())
+}
+
+/// How the server of `repository` is talked to.
+fn access(repository: &ChartRepository, key: &str, secrets: &RepositorySecrets) -> Result<Access, Error> {
+    let spec = &repository.spec;
+    let failed = |secret: &str, source| Error::Secret {
+        repository: key.to_owned(),
+        secret: secret.to_owned(),
+        source,
+    };
+    let credentials = match &spec.secret_ref {
+        None => None,
+        Some(secret) => {
+            let data = secrets.credentials.as_ref().ok_or(credentials::Error::Absent);
+            Some(data.and_then(Credentials::parse).map_err(|source| failed(&secret.name, source))?)
+        }
+    };
+    let tls = match &spec.cert_secret_ref {
+        None => TlsSettings::insecure(spec.insecure),
+        Some(secret) => {
+            let data = secrets.tls.as_ref().ok_or(credentials::Error::Absent);
+            data.and_then(|data| TlsSettings::parse(data, spec.insecure))
+                .map_err(|source| failed(&secret.name, source))?
+        }
+    };
+    let url = address::parse(&spec.url)?;
+    Ok(Access::new(url, credentials, spec.pass_credentials, tls, spec.timeout.0))
+}
+
+/// Runs `work` on the blocking pool.
+async fn blocking<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted { what: what.to_owned() })
+}
+
+/// Locks; what a panic left behind is still a map.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

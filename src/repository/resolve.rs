@@ -1,0 +1,339 @@
+//! From a reference to an exact chart: the version from the index, the archive from memory, disk or network.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pintle_helm::chart::{Chart, load_archive};
+use pintle_sprig::semver::{Constraint, Version};
+use reqwest::Url;
+
+use super::credentials::TlsSettings;
+use super::digest::Digest;
+use super::http::{Access, Response};
+use super::index::Miss;
+use super::{Error, Repositories, Shared, address, blocking, key, lock};
+use crate::api::{ChartReference, ChartRepository};
+
+/// How long one download of a chart without a repository may take in all.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// More addresses than this are not worth remembering.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// The exact chart that a reference means.
+#[derive(Clone, Debug)]
+pub struct ResolvedChart {
+    /// The chart; shared by all releases of it.
+    pub chart: Arc<Chart>,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `sha256:` and the digest of its archive.
+    pub digest: String,
+    /// Where it came from, without what may be secret in an address.
+    pub url: String,
+    /// Why the source could not be asked; the chart is then the last one that it gave.
+    pub stale: Option<Error>,
+}
+
+/// What an address gave when it was last asked.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    digest: Digest,
+    etag: Option<String>,
+    asked: Instant,
+}
+
+/// An archive that was found, and its chart.
+#[derive(Clone, Debug)]
+pub(super) struct Obtained {
+    digest: Digest,
+    chart: Arc<Chart>,
+    url: String,
+    stale: Option<Error>,
+}
+
+/// An archive to be found.
+#[derive(Clone, Debug)]
+struct Wanted {
+    /// For messages: name and version, or the address.
+    label: String,
+    /// The namespace and name of the repository; empty for a direct address. Answers are shared among those who ask
+    /// the same repository only: an error must not tell one tenant about the source of another.
+    owner: String,
+    urls: Vec<Url>,
+    access: Arc<Access>,
+    /// The digest that it must have, and who says so.
+    promised: Option<(Digest, &'static str)>,
+}
+
+impl Wanted {
+    /// Under which name others may want the same.
+    fn name(&self) -> String {
+        let url = self.urls.first().map_or(self.label.as_str(), Url::as_str);
+        match self.promised {
+            Some((digest, _)) => format!("{} {digest} {url}", self.owner),
+            None => format!("{} {url}", self.owner),
+        }
+    }
+}
+
+impl Repositories {
+    /// Finds the chart that `reference` means, in `repository` when it names one.
+    ///
+    /// Costs no network when the index or the reference names a digest that was seen before. Otherwise the address is
+    /// asked again when its last answer is older than `max_age`; zero always asks.
+    ///
+    /// # Errors
+    /// See [`Error`]; its `reason` and `retry` say what to make of it.
+    pub async fn resolve(
+        &self,
+        reference: &ChartReference,
+        repository: Option<&ChartRepository>,
+        max_age: Duration,
+    ) -> Result<ResolvedChart, Error> {
+        let mut wanted = match (reference.url.as_deref(), repository, reference.name.as_deref()) {
+            (Some(url), _, _) => direct(url)?,
+            (None, Some(repository), Some(name)) => self.listed(repository, name, reference)?,
+            _ => return Err(Error::NoSource),
+        };
+        if let Some(text) = &reference.digest {
+            let pin =
+                Digest::parse(text).ok_or_else(|| Error::InvalidDigest { chart: wanted.label.clone() })?;
+            let promise = "the spec";
+            if let Some((found, _)) = wanted.promised
+                && found != pin
+            {
+                return Err(Error::OtherDigest { chart: wanted.label, found, expected: pin, promise });
+            }
+            wanted.promised = Some((pin, promise));
+        }
+        let obtained = match self.remembered(&wanted, max_age) {
+            Some(obtained) => obtained,
+            None => {
+                let shared = self.shared.clone();
+                self.shared.flights.join(&wanted.name(), || shared.obtain(wanted)).await?
+            }
+        };
+        let metadata = &obtained.chart.metadata;
+        if reference.url.is_some()
+            && let Some(constraint) = reference.version.as_deref()
+            && !satisfies(&metadata.version, constraint)?
+        {
+            return Err(Error::OtherVersion {
+                url: obtained.url,
+                version: metadata.version.clone(),
+                constraint: constraint.to_owned(),
+            });
+        }
+        Ok(ResolvedChart {
+            name: metadata.name.clone(),
+            version: metadata.version.clone(),
+            digest: obtained.digest.to_string(),
+            chart: obtained.chart,
+            url: obtained.url,
+            stale: obtained.stale,
+        })
+    }
+
+    /// The archive that the index of `repository` lists.
+    fn listed(
+        &self,
+        repository: &ChartRepository,
+        name: &str,
+        reference: &ChartReference,
+    ) -> Result<Wanted, Error> {
+        let owner = key(repository);
+        let known = self.known(repository);
+        let Some((known, current)) = known.and_then(|known| Some((known.access, known.current?))) else {
+            return Err(Error::NotFetched { repository: owner });
+        };
+        let constraint = reference.version.as_deref();
+        let version = current.index.choose(name, constraint).map_err(|miss| match miss {
+            Miss::Chart { near } => {
+                Error::ChartNotFound { repository: owner.clone(), chart: name.to_owned(), near }
+            }
+            Miss::Version { newest } => Error::VersionNotFound {
+                repository: owner.clone(),
+                chart: name.to_owned(),
+                constraint: constraint.unwrap_or("*").to_owned(),
+                newest,
+            },
+            Miss::Constraint(why) => {
+                Error::InvalidConstraint { constraint: constraint.unwrap_or_default().to_owned(), why }
+            }
+        })?;
+        let label = format!("{name}-{}", version.version);
+        let joined: Vec<Result<Url, Error>> =
+            version.urls.iter().map(|url| address::join(&known.origin, url)).collect();
+        let (urls, refused): (Vec<_>, Vec<_>) = joined.into_iter().partition(Result::is_ok);
+        if urls.is_empty() {
+            let error = refused.into_iter().find_map(Result::err);
+            return Err(error.unwrap_or(Error::NoAddress { chart: label }));
+        }
+        Ok(Wanted {
+            label,
+            owner,
+            urls: urls.into_iter().flatten().collect(),
+            access: known,
+            promised: version.digest.map(|digest| (digest, "the index")),
+        })
+    }
+
+    /// What needs no asking: a chart in memory, by its digest or by the recent answer of its address.
+    fn remembered(&self, wanted: &Wanted, max_age: Duration) -> Option<Obtained> {
+        let digest = match wanted.promised {
+            Some((digest, _)) => digest,
+            None => {
+                let addresses = lock(&self.shared.addresses);
+                let address = addresses.get(&wanted.name())?;
+                if address.asked.elapsed() >= max_age {
+                    return None;
+                }
+                address.digest
+            }
+        };
+        let chart = self.shared.charts.get(digest)?;
+        Some(Obtained { digest, chart, url: source(&wanted.urls), stale: None })
+    }
+}
+
+impl Shared {
+    /// Finds the archive on disk or on the network.
+    async fn obtain(self: Arc<Self>, wanted: Wanted) -> Result<Obtained, Error> {
+        let last = match wanted.promised {
+            Some((digest, _)) => {
+                if let Some(obtained) = self.cached(&wanted, digest).await? {
+                    return Ok(obtained);
+                }
+                None
+            }
+            None => {
+                let address = lock(&self.addresses).get(&wanted.name()).cloned();
+                match address {
+                    Some(address) => {
+                        let obtained = self.cached(&wanted, address.digest).await?;
+                        obtained.map(|obtained| (obtained, address.etag))
+                    }
+                    None => None,
+                }
+            }
+        };
+        let mut failure = None;
+        for url in &wanted.urls {
+            match self.download(&wanted, url, last.as_ref()).await {
+                Ok(obtained) => return Ok(obtained),
+                // The first address is the one that people look at.
+                Err(error) => failure.get_or_insert(error),
+            };
+        }
+        let failure = failure.unwrap_or_else(|| Error::NoAddress { chart: wanted.label.clone() });
+        match (last, &failure) {
+            (Some((obtained, _)), Error::FetchChart { .. }) => {
+                Ok(Obtained { stale: Some(failure), ..obtained })
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// The chart with that digest, from memory or disk.
+    async fn cached(self: &Arc<Self>, wanted: &Wanted, digest: Digest) -> Result<Option<Obtained>, Error> {
+        let shared = self.clone();
+        let load = move || {
+            if let Some(chart) = shared.charts.get(digest) {
+                return Some(chart);
+            }
+            let bytes = shared.disk.load(digest)?;
+            // It was a chart when it was stored; under other limits it may not be one any more.
+            let chart = load_archive(&bytes, &shared.options.chart).ok()?;
+            Some(shared.charts.insert(digest, Arc::new(chart), bytes.len() as u64))
+        };
+        let chart = blocking(&wanted.label, load).await?;
+        let url = source(&wanted.urls);
+        Ok(chart.map(|chart| Obtained { digest, chart, url, stale: None }))
+    }
+
+    /// Fetches the archive from one of its addresses. `last` is what that gave before, with its ETag.
+    async fn download(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        url: &Url,
+        last: Option<&(Obtained, Option<String>)>,
+    ) -> Result<Obtained, Error> {
+        let etag = last.and_then(|(_, etag)| etag.as_deref());
+        let limit = self.options.chart.compressed_bytes;
+        let response = self
+            .http
+            .fetch(url, &wanted.access, etag, limit)
+            .await
+            .map_err(|source| Error::FetchChart { chart: wanted.label.clone(), source })?;
+        let (obtained, etag) = match (response, last) {
+            (Response::NotModified, Some((obtained, etag))) => (obtained.clone(), etag.clone()),
+            (Response::NotModified, None) => {
+                return Err(Error::Interrupted { what: wanted.label.clone() });
+            }
+            (Response::Body { bytes, etag }, _) => {
+                let (digest, chart) = self.admit(wanted, bytes).await?;
+                (Obtained { digest, chart, url: address::shown(url), stale: None }, etag)
+            }
+        };
+        if wanted.promised.is_none() {
+            let mut addresses = lock(&self.addresses);
+            if addresses.len() >= MAX_ADDRESSES {
+                addresses.clear();
+            }
+            let address = Address { digest: obtained.digest, etag, asked: Instant::now() };
+            addresses.insert(wanted.name(), address);
+        }
+        Ok(obtained)
+    }
+
+    /// Checks and loads what came; only what is a chart is kept.
+    async fn admit(self: &Arc<Self>, wanted: &Wanted, bytes: Vec<u8>) -> Result<(Digest, Arc<Chart>), Error> {
+        let shared = self.clone();
+        let promised = wanted.promised;
+        let label = wanted.label.clone();
+        let load = move || {
+            let digest = Digest::of(&bytes);
+            if let Some((expected, promise)) = promised
+                && expected != digest
+            {
+                return Err(Error::OtherDigest { chart: label, found: digest, expected, promise });
+            }
+            let chart = match shared.charts.get(digest) {
+                Some(chart) => chart,
+                None => load_archive(&bytes, &shared.options.chart)
+                    .map(Arc::new)
+                    .map_err(|source| Error::LoadChart { chart: label, source: Arc::new(source) })?,
+            };
+            shared.disk.store(digest, &bytes);
+            Ok((digest, shared.charts.insert(digest, chart, bytes.len() as u64)))
+        };
+        blocking(&wanted.label, load).await?
+    }
+}
+
+/// The archive at an address in a spec.
+fn direct(text: &str) -> Result<Wanted, Error> {
+    let url = address::parse(text)?;
+    Ok(Wanted {
+        label: address::shown(&url),
+        owner: String::new(),
+        access: Arc::new(Access::new(url.clone(), None, false, TlsSettings::default(), DIRECT_TIMEOUT)),
+        urls: vec![url],
+        promised: None,
+    })
+}
+
+fn source(urls: &[Url]) -> String {
+    urls.first().map(address::shown).unwrap_or_default()
+}
+
+/// Whether `version` is the one that `constraint` says, or within it.
+fn satisfies(version: &str, constraint: &str) -> Result<bool, Error> {
+    let range = Constraint::parse(constraint).map_err(|error| Error::InvalidConstraint {
+        constraint: constraint.to_owned(),
+        why: error.to_string(),
+    })?;
+    Ok(version == constraint || Version::parse(version).is_ok_and(|version| range.check(&version)))
+}
