@@ -104,14 +104,18 @@ impl Audit {
     /// Requests since `mark`, by `user`, in `namespace`; leases apart.
     pub async fn since(&self, mark: AuditMark, user: &str, namespace: &str) -> anyhow::Result<Vec<Request>> {
         let (requests, _) = self.settled(mark).await?;
-        let concerns = |request: &Request| {
-            request.user == user && request.namespace == namespace && !request.is_lease()
-        };
+        let concerns =
+            |request: &Request| request.user == user && request.namespace == namespace && !request.is_lease();
         Ok(requests.into_iter().filter(concerns).collect())
     }
 
     /// Of [`Audit::since`] those that write.
-    pub async fn writes_since(&self, mark: AuditMark, user: &str, namespace: &str) -> anyhow::Result<Vec<Request>> {
+    pub async fn writes_since(
+        &self,
+        mark: AuditMark,
+        user: &str,
+        namespace: &str,
+    ) -> anyhow::Result<Vec<Request>> {
         let mut requests = self.since(mark, user, namespace).await?;
         requests.retain(Request::is_write);
         Ok(requests)

@@ -26,7 +26,8 @@ impl ChartDir {
     /// Adds a chart: its name, its version and its other files, each with its path in the chart.
     pub fn add(&self, name: &str, version: &str, files: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
         let chart = self.path().join(format!("{name}-{version}"));
-        let metadata = format!("apiVersion: v2\nname: {name}\nversion: {version}\nappVersion: \"{version}\"\n");
+        let metadata =
+            format!("apiVersion: v2\nname: {name}\nversion: {version}\nappVersion: \"{version}\"\n");
         for (path, text) in [("Chart.yaml", metadata.as_str())].iter().chain(files) {
             let path = chart.join(path);
             let folder = path.parent().context("a file of a chart has no folder")?;
@@ -50,11 +51,11 @@ impl ChartDir {
         copy(folder, &self.path().join(name)).with_context(|| format!("failed to copy {}", folder.display()))
     }
 
-    /// Serves what is in the folder, now and later.
+    /// Serves what is in the folder.
     pub async fn serve(self) -> anyhow::Result<ChartServer> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(self.path(), address).await.context("failed to serve the charts")?;
-        Ok(ChartServer { server, charts: self })
+        Ok(ChartServer { server, _charts: self })
     }
 }
 
@@ -75,8 +76,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 /// A repository on this machine; dropping it stops it.
 pub struct ChartServer {
     server: Server,
-    /// Its charts; more may be added while it runs.
-    pub charts: ChartDir,
+    _charts: ChartDir,
 }
 
 impl ChartServer {

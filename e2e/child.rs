@@ -79,7 +79,12 @@ impl Program {
     pub async fn start(self) -> anyhow::Result<Child> {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(SUPERVISE).arg(&self.name).arg(&self.log).arg(&self.path).args(&self.args);
-        command.envs(self.env).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+        command
+            .envs(self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0);
         let mut process = command.spawn().with_context(|| format!("failed to start {}", self.name))?;
         let lifeline = process.stdin.take().context("the shell has no standard input")?;
         let output = process.stdout.take().context("the shell has no standard output")?;
@@ -139,7 +144,9 @@ impl Child {
     pub async fn kill(&mut self) -> anyhow::Result<ExitStatus> {
         self.lifeline = None;
         let ended = timeout(Duration::from_secs(10), self.process.wait()).await;
-        ended.with_context(|| format!("{} survives its SIGKILL", self.name))?.context("failed to wait for a child")
+        ended
+            .with_context(|| format!("{} survives its SIGKILL", self.name))?
+            .context("failed to wait for a child")
     }
 }
 

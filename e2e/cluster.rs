@@ -36,12 +36,9 @@ impl Kind {
     pub const NODE: Self = Self::cluster("", "v1", "Node");
     /// CustomResourceDefinitions.
     pub const CRD: Self = Self::cluster("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    /// PersistentVolumes.
-    pub const VOLUME: Self = Self::cluster("", "v1", "PersistentVolume");
-    /// StorageClasses.
-    pub const STORAGE_CLASS: Self = Self::cluster("storage.k8s.io", "v1", "StorageClass");
     /// ClusterRoleBindings.
-    pub const CLUSTER_ROLE_BINDING: Self = Self::cluster("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding");
+    pub const CLUSTER_ROLE_BINDING: Self =
+        Self::cluster("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding");
     /// HelmReleases.
     pub const HELM_RELEASE: Self = Self::in_namespace("pintle.dev", "v1alpha1", "HelmRelease");
     /// ChartRepositories.
@@ -96,8 +93,9 @@ impl Kind {
 pub async fn client(kubeconfig: &Path, agent: &str) -> anyhow::Result<Client> {
     let config = Kubeconfig::read_from(kubeconfig).context("failed to read the kubeconfig")?;
     let options = KubeConfigOptions::default();
-    let mut config =
-        kube::Config::from_custom_kubeconfig(config, &options).await.context("failed to use the kubeconfig")?;
+    let mut config = kube::Config::from_custom_kubeconfig(config, &options)
+        .await
+        .context("failed to use the kubeconfig")?;
     let agent = http::HeaderValue::from_str(agent).context("not a user agent")?;
     config.headers.push((http::header::USER_AGENT, agent));
     // A request that fails is looked at, not hidden.
@@ -131,7 +129,9 @@ impl Objects {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         let object = serde_json::from_value(object).context("not an object")?;
         let api = self.api(kind, &namespace);
-        api.create(&PostParams::default(), &object).await.with_context(|| format!("failed to create a {}", kind.kind))?;
+        api.create(&PostParams::default(), &object)
+            .await
+            .with_context(|| format!("failed to create a {}", kind.kind))?;
         Ok(())
     }
 
@@ -156,7 +156,8 @@ impl Objects {
             self.api(kind, namespace)
         };
         let list = api.list(&ListParams::default().labels(labels)).await;
-        let list = list.with_context(|| format!("failed to list the {} objects of {namespace}", kind.kind))?;
+        let list =
+            list.with_context(|| format!("failed to list the {} objects of {namespace}", kind.kind))?;
         list.items.into_iter().map(to_value).collect()
     }
 
@@ -169,7 +170,13 @@ impl Objects {
     }
 
     /// Merges `patch` into the object.
-    pub async fn patch(&self, kind: Kind, namespace: &str, name: &str, patch: Value) -> anyhow::Result<Value> {
+    pub async fn patch(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        patch: Value,
+    ) -> anyhow::Result<Value> {
         let params = PatchParams::default();
         let patched = self.api(kind, namespace).patch(name, &params, &Patch::Merge(patch)).await;
         to_value(patched.with_context(|| format!("failed to patch {} {namespace}/{name}", kind.kind))?)
@@ -223,7 +230,13 @@ impl Objects {
     }
 
     /// Waits until there is no such object.
-    pub async fn wait_gone(&self, kind: Kind, namespace: &str, name: &str, within: Duration) -> anyhow::Result<()> {
+    pub async fn wait_gone(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        within: Duration,
+    ) -> anyhow::Result<()> {
         self.wait(kind, namespace, name, "gone", within, |object| object.is_none()).await?;
         Ok(())
     }
@@ -282,7 +295,8 @@ pub fn condition<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
 /// The condition of that type, if it speaks of the object's present generation.
 fn current_condition<'a>(kind: Kind, object: &'a Value, type_: &str) -> Option<&'a Value> {
     let condition = condition(object, type_)?;
-    let observed = condition["observedGeneration"].as_i64().or(object["status"]["observedGeneration"].as_i64());
+    let observed =
+        condition["observedGeneration"].as_i64().or(object["status"]["observedGeneration"].as_i64());
     match observed {
         Some(observed) => (object["metadata"]["generation"].as_i64() == Some(observed)).then_some(condition),
         None => (!kind.says_generation()).then_some(condition),
@@ -313,8 +327,6 @@ pub struct Printed {
 
 /// A cluster, as its administrator sees it.
 pub struct Cluster {
-    /// For what the waits here do not offer.
-    pub client: Client,
     /// The objects.
     pub objects: Objects,
     tools: Tools,
@@ -328,8 +340,8 @@ impl Cluster {
     pub async fn new(tools: Tools, kubeconfig: &Path) -> anyhow::Result<Self> {
         let client = client(kubeconfig, "pintle-e2e").await?;
         let home = tempfile::tempdir().context("failed to make a folder")?;
-        let objects = Objects::new(client.clone());
-        Ok(Self { client, objects, tools, kubeconfig: kubeconfig.to_owned(), home })
+        let objects = Objects::new(client);
+        Ok(Self { objects, tools, kubeconfig: kubeconfig.to_owned(), home })
     }
 
     /// Runs kubectl; what it printed, or its complaint as an error.
@@ -359,31 +371,48 @@ impl Cluster {
         Ok(())
     }
 
-    async fn run(&self, program: &Path, args: &[&str], input: &str) -> anyhow::Result<Printed> {
-        let home = self.home.path();
-        let mut command = Command::new(program);
-        command.args(args).env_clear().env("HOME", home).env("KUBECONFIG", &self.kubeconfig);
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().with_context(|| format!("failed to start {}", program.display()))?;
-        let mut stdin = process.stdin.take().context("the program has no standard input")?;
-        let work = async {
-            // One that does not read its input to the end is judged by its exit code.
-            let _ = stdin.write_all(input.as_bytes()).await;
-            drop(stdin);
-            process.wait_with_output().await
-        };
-        let output = timeout(COMMAND_WITHIN, work).await;
-        let output = output.with_context(|| format!("{} {args:?} takes too long", program.display()))?;
-        let output = output.context("failed to wait for a program")?;
-        Ok(Printed {
-            success: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+    /// Runs a line as a shell in `folder` does, with our kubectl and helm before all others.
+    pub async fn shell(&self, line: &str, folder: &Path) -> anyhow::Result<Printed> {
+        let mut command = self.command(Path::new("/bin/sh"))?;
+        command.args(["-c", line]).current_dir(folder);
+        print(command, "").await.with_context(|| line.to_owned())
     }
+
+    async fn run(&self, program: &Path, args: &[&str], input: &str) -> anyhow::Result<Printed> {
+        let mut command = self.command(program)?;
+        command.args(args);
+        print(command, input).await.with_context(|| format!("{} {args:?}", program.display()))
+    }
+
+    fn command(&self, program: &Path) -> anyhow::Result<Command> {
+        let own = self.tools.kubectl.parent().filter(|folder| folder.is_absolute()).map(Path::to_owned);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)));
+        let mut command = Command::new(program);
+        command.env_clear().env("HOME", self.home.path()).env("KUBECONFIG", &self.kubeconfig);
+        command.env("PATH", path.context("PATH cannot be extended")?);
+        Ok(command)
+    }
+}
+
+async fn print(mut command: Command, input: &str) -> anyhow::Result<Printed> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut process = command.spawn().context("failed to start it")?;
+    let mut stdin = process.stdin.take().context("it has no standard input")?;
+    let work = async {
+        // One that does not read its input to the end is judged by its exit code.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        process.wait_with_output().await
+    };
+    let output = timeout(COMMAND_WITHIN, work).await;
+    let output = output.with_context(|| format!("not done after {COMMAND_WITHIN:?}"))?;
+    let output = output.context("failed to wait for it")?;
+    Ok(Printed {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 fn succeeded(program: &str, args: &[&str], printed: Printed) -> anyhow::Result<String> {

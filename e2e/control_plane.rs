@@ -66,7 +66,9 @@ impl ControlPlane {
         let mut tried = 1;
         loop {
             match Self::start_once(&assets, &options).await {
-                Err(error) if tried < TRIES && format!("{error:#}").contains("address already in use") => tried += 1,
+                Err(error) if tried < TRIES && format!("{error:#}").contains("address already in use") => {
+                    tried += 1
+                }
                 result => return result.context("failed to start a control plane"),
             }
         }
@@ -74,12 +76,14 @@ impl ControlPlane {
 
     fn existing() -> anyhow::Result<Self> {
         let kubeconfig = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty());
-        let kubeconfig = kubeconfig.with_context(|| format!("{USE_EXISTING} is set and KUBECONFIG is not"))?;
+        let kubeconfig =
+            kubeconfig.with_context(|| format!("{USE_EXISTING} is set and KUBECONFIG is not"))?;
         Ok(Self { tools: Tools::of_path(), kubeconfig: kubeconfig.into(), own: None })
     }
 
     async fn start_once(assets: &Path, options: &Options) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("pintle-e2e-").tempdir().context("failed to make a folder")?;
+        let dir =
+            tempfile::Builder::new().prefix("pintle-e2e-").tempdir().context("failed to make a folder")?;
         let sweeper = Sweeper::new(dir.path())?;
         let server = Server::new(dir.path(), &options.users)?;
         let mut starting = Starting { assets, dir: dir.path(), children: Vec::new() };
@@ -256,7 +260,8 @@ fn private_key() -> String {
     der.extend(number);
     der.extend([0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
     let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     format!("-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n", lines.join("\n"))
 }
 
@@ -278,12 +283,10 @@ struct Starting<'a> {
 
 impl Starting<'_> {
     async fn start(&mut self, server: &Server) -> anyhow::Result<()> {
-        let t = std::time::Instant::now();
         self.etcd(server).await?;
         self.api_server(server).await?;
         let kubeconfig = server.kubeconfig(ADMIN)?;
         let client = self.ready(&kubeconfig).await?;
-        eprintln!("T ready {:?}", t.elapsed());
         self.controllers(&kubeconfig).await?;
         let objects = Objects::new(client);
         for node in nodes() {
@@ -292,7 +295,6 @@ impl Starting<'_> {
         for name in ["node-1", "control-plane-1"] {
             objects.wait_condition(Kind::NODE, "", name, "Ready", "True", READY_WITHIN).await?;
         }
-        eprintln!("T nodes {:?}", t.elapsed());
         self.children.iter_mut().try_for_each(Child::check)
     }
 
@@ -348,7 +350,8 @@ impl Starting<'_> {
 
     async fn controllers(&mut self, kubeconfig: &Path) -> anyhow::Result<()> {
         let kubeconfig = option("kubeconfig", kubeconfig);
-        let common = ["--leader-elect=false", "--secure-port=0", "--kube-api-qps=500", "--kube-api-burst=1000"];
+        let common =
+            ["--leader-elect=false", "--secure-port=0", "--kube-api-qps=500", "--kube-api-burst=1000"];
         let controllers = self
             .program("kube-controller-manager")
             .arg(&kubeconfig)
@@ -376,7 +379,8 @@ impl Starting<'_> {
             match ask(kubeconfig).await {
                 Ok(client) => return Ok(client),
                 Err(error) if Instant::now() > deadline => {
-                    let log = self.children.last().map(|child| child::tail(child.log(), 30)).unwrap_or_default();
+                    let log =
+                        self.children.last().map(|child| child::tail(child.log(), 30)).unwrap_or_default();
                     bail!("the API server is not ready after {READY_WITHIN:?}: {error:#}\n{log}");
                 }
                 Err(_) => sleep(LOOK_EVERY).await,

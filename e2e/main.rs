@@ -96,7 +96,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let result = runtime.block_on(async {
         tokio::select! {
             result = play(arguments) => result,
-            signal = interrupted() => Err(anyhow!("ended by {signal}")),
+            // What was kept until a signal comes has ended well when it does.
+            signal = interrupted() => if arguments.keep { Ok(true) } else { Err(anyhow!("ended by {signal}")) },
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -116,7 +117,8 @@ async fn play(arguments: &Arguments) -> anyhow::Result<bool> {
         error = rig.died() => return Err(error),
     };
     if arguments.keep {
-        keep(&rig.control_plane).await;
+        output::line(tally.to_string());
+        return keep(&rig.control_plane).await;
     }
     let stopped = rig.stop().await;
     if let Err(error) = &stopped {
@@ -204,16 +206,17 @@ async fn report(told: Told, tally: &mut Tally) {
 }
 
 /// Tells how to reach the cluster, and leaves it there until a signal comes.
-async fn keep(control_plane: &control_plane::ControlPlane) {
+async fn keep<T>(control_plane: &control_plane::ControlPlane) -> T {
     output::line(format!("export KUBECONFIG={}", control_plane.admin_kubeconfig().display()));
     output::line("The cluster stays until Ctrl-C.");
-    interrupted().await;
+    std::future::pending().await
 }
 
 /// The signal that asks this process to end.
 async fn interrupted() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };

@@ -48,11 +48,6 @@ impl Operator {
         Ok(Self { kubeconfig, folder, options, child: Mutex::new(child) })
     }
 
-    /// Id of its process.
-    pub async fn pid(&self) -> u32 {
-        self.child.lock().await.pid()
-    }
-
     /// Fails when it has ended.
     pub async fn check(&self) -> anyhow::Result<()> {
         self.child.lock().await.check()
@@ -64,22 +59,16 @@ impl Operator {
         Ok(())
     }
 
-    /// Asks it to end; how it did.
-    pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
-        self.child.lock().await.stop(STOP_WITHIN).await
-    }
-
-    /// Sends a signal, by its name without `SIG`.
-    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
-        self.child.lock().await.signal(signal).await
-    }
-
     /// Starts it again after [`Operator::kill`] or [`Operator::stop`]; the log goes on.
     pub async fn restart(&self) -> anyhow::Result<()> {
         let mut child = self.child.lock().await;
-        child.kill().await?;
         *child = run(&self.kubeconfig, self.folder.path(), &self.options).await?;
         Ok(())
+    }
+
+    /// Asks it to end; how it did.
+    pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
+        self.child.lock().await.stop(STOP_WITHIN).await
     }
 
     /// The last lines of its log that name `word`; the last of all when none does.

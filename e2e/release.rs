@@ -14,6 +14,8 @@ use crate::operator::USER;
 
 /// Until a release must have come to an end, good or bad.
 pub const WITHIN: Duration = Duration::from_secs(90);
+/// Until a requested reconcile must be echoed.
+const ECHO_WITHIN: Duration = Duration::from_secs(20);
 /// Name of the repository that [`repository`] makes.
 pub const REPOSITORY: &str = "charts";
 /// Kinds whose objects [`Snapshot`] compares.
@@ -64,7 +66,8 @@ spec:
 
 /// Waits until the release is ready in its present generation.
 pub async fn ready(cx: &Context, namespace: &str, name: &str) -> anyhow::Result<Value> {
-    let release = cx.objects().wait_condition(Kind::HELM_RELEASE, namespace, name, "Ready", "True", WITHIN).await?;
+    let release =
+        cx.objects().wait_condition(Kind::HELM_RELEASE, namespace, name, "Ready", "True", WITHIN).await?;
     cx.say(format!("{name} is ready at revision {}", release["status"]["lastAppliedRevision"]));
     Ok(release)
 }
@@ -95,7 +98,9 @@ pub async fn failed(
         object.is_some_and(|object| {
             let generation = &object["metadata"]["generation"];
             condition(object, "Ready").is_some_and(|ready| {
-                ready["status"] == "False" && ready["reason"] == reason && ready["observedGeneration"] == *generation
+                ready["status"] == "False"
+                    && ready["reason"] == reason
+                    && ready["observedGeneration"] == *generation
             })
         })
     };
@@ -129,6 +134,18 @@ pub async fn stalled(
 pub async fn patch(cx: &Context, namespace: &str, name: &str, spec: Value) -> anyhow::Result<()> {
     cx.say(format!("patch {name}: {spec}"));
     cx.objects().patch(Kind::HELM_RELEASE, namespace, name, json!({ "spec": spec })).await?;
+    Ok(())
+}
+
+/// Asks for a reconcile, as a user would, and waits for its echo.
+pub async fn request(cx: &Context, namespace: &str, name: &str, value: &str) -> anyhow::Result<()> {
+    let annotation = format!("pintle.dev/requestedAt={value}");
+    cx.cluster().kubectl(&["annotate", "hr", name, "-n", namespace, "--overwrite", &annotation]).await?;
+    let echoed = |object: Option<&Value>| {
+        object.is_some_and(|object| object["status"]["lastHandledReconcileAt"] == value)
+    };
+    let what = format!("echoing {value}");
+    cx.objects().wait(Kind::HELM_RELEASE, namespace, name, &what, ECHO_WITHIN, echoed).await?;
     Ok(())
 }
 
@@ -183,11 +200,11 @@ impl Snapshot {
         }
         let (Some(audit), Some(mark)) = (cx.audit(), self.mark) else { return Ok(()) };
         let mut writes = audit.writes_since(mark, USER, namespace).await?;
-        writes.retain(|write| {
-            let own = ["helmreleases", "helmreleases/status", "chartrepositories/status", "events"];
-            !own.contains(&write.resource.as_str())
-                && !(except.iter().any(|prefix| prefix.starts_with("Secret/")) && write.resource == "secrets")
-        });
+        let mut allowed = vec!["helmreleases", "helmreleases/status", "chartrepositories/status", "events"];
+        if except.iter().any(|prefix| prefix.starts_with("Secret/")) {
+            allowed.push("secrets");
+        }
+        writes.retain(|write| !allowed.contains(&write.resource.as_str()));
         ensure!(writes.is_empty(), "the operator wrote:\n{}", counted(&writes));
         Ok(())
     }

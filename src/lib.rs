@@ -2,14 +2,14 @@
 //!
 //! `crates/` is what `pintle template` can do on an aeroplane; this crate is what needs a network or a cluster:
 //!
-//! - [`api`]: the custom resources, their conditions and reasons; no I/O
-//! - [`cluster`]: clients (the operator's and the tenant's are different types), kinds, readiness, what the API
+//! - [`api`] — the custom resources, their conditions and reasons; no I/O
+//! - [`cluster`] — clients (the operator's and the tenant's are different types), kinds, readiness, what the API
 //!   server's answers mean, and what of them may be shown
-//! - [`repository`]: where charts come from
-//! - [`release`]: the release engine: history, state, decision, plan, execution
-//! - [`controller`]: watches, queues, and one reconcile function a kind
-//! - [`cli`]: flags in, library call, text out
-//! - [`telemetry`]: logs
+//! - [`repository`] — where charts come from
+//! - [`release`] — the release engine: history, state, decision, plan, execution
+//! - [`controller`] — watches, queues, and one reconcile function a kind
+//! - [`cli`] — flags in, library call, text out
+//! - [`telemetry`] — logs
 //!
 //! Imports go one way: `cli, controller → release, repository → cluster → api`.
 //!

@@ -161,7 +161,11 @@ async fn unknown_revision(cx: &Context, namespace: &str) -> anyhow::Result<()> {
 async fn refused_by_the_server(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     let repository = format!("repository: {{name: {REPOSITORY}}}");
     let cases = [
-        (format!("{repository}, name: plain, url: \"http://127.0.0.1/plain-1.0.0.tgz\""), "", "exactly one of"),
+        (
+            format!("{repository}, name: plain, url: \"http://127.0.0.1/plain-1.0.0.tgz\""),
+            "",
+            "exactly one of",
+        ),
         (String::new(), "", "exactly one of"),
         (repository.clone(), "", "exactly one of"),
         (format!("{repository}, name: plain"), ", rollbackTo: 0", "spec.rollbackTo"),

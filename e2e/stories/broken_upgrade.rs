@@ -36,8 +36,11 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     let namespace = cx.namespace().await?;
     let charts = ChartDir::new()?;
     let values = "tier: front\nfate: \"\"\ntag: \"1\"\n";
-    let files =
-        [("templates/deployment.yaml", DEPLOYMENT), ("templates/settings.yaml", SETTINGS), ("values.yaml", values)];
+    let files = [
+        ("templates/deployment.yaml", DEPLOYMENT),
+        ("templates/settings.yaml", SETTINGS),
+        ("values.yaml", values),
+    ];
     charts.add(NAME, "1.0.0", &files)?;
     let server = charts.serve().await?;
     release::repository(cx, &namespace, &server).await?;
@@ -75,7 +78,11 @@ async fn never_ready(cx: &Context, namespace: &str, fate: &str, reason: &str) ->
     still_deployed(cx, namespace, &failed, revision).await?;
     // The Deployment keeps the pods of the good revision until those of the new one are ready.
     let deployment = cx.objects().get(Kind::DEPLOYMENT, namespace, "app").await?;
-    ensure!(deployment["status"]["availableReplicas"] == 1, "the running pod is lost: {}", deployment["status"]);
+    ensure!(
+        deployment["status"]["availableReplicas"] == 1,
+        "the running pod is lost: {}",
+        deployment["status"]
+    );
 
     let spec = json!({"timeout": "60s", "values": {"tag": "3", "fate": ""}});
     release::patch(cx, namespace, NAME, spec).await?;

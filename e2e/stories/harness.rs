@@ -89,11 +89,13 @@ async fn helm_installs(cx: &Context) -> anyhow::Result<()> {
 async fn pods_fail_as_asked(cx: &Context) -> anyhow::Result<()> {
     let namespace = cx.namespace().await?;
     for (fate, phase) in [("fail", "Failed"), ("image", "Pending"), ("pending", "Pending")] {
-        cx.cluster().apply_yaml(&BROKEN.replace("{{ .Values.fate }}", fate).replace(
-            "metadata: {",
-            &format!("metadata: {{namespace: {namespace}, "),
-        ))
-        .await?;
+        cx.cluster()
+            .apply_yaml(
+                &BROKEN
+                    .replace("{{ .Values.fate }}", fate)
+                    .replace("metadata: {", &format!("metadata: {{namespace: {namespace}, ")),
+            )
+            .await?;
         let condition = if fate == "pending" { "PodScheduled" } else { "Ready" };
         let status = if fate == "pending" { "True" } else { "False" };
         let pod = cx.objects().wait_condition(Kind::POD, &namespace, fate, condition, status, WITHIN).await?;
@@ -104,7 +106,8 @@ async fn pods_fail_as_asked(cx: &Context) -> anyhow::Result<()> {
 
 async fn children_end() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let sleeper = || Program::new("sleeper", "/bin/sh", folder.path().join("log")).args(["-c", "echo up; sleep 600"]);
+    let sleeper =
+        || Program::new("sleeper", "/bin/sh", folder.path().join("log")).args(["-c", "echo up; sleep 600"]);
     let mut asked = sleeper().start().await?;
     asked.check()?;
     let status = asked.stop(Duration::from_secs(5)).await?;
@@ -124,6 +127,7 @@ async fn children_end() -> anyhow::Result<()> {
 
 /// Whether a process with that id runs.
 fn alive(pid: u32) -> bool {
-    let probe = std::process::Command::new("/bin/sh").arg("-c").arg(format!("kill -0 {pid} 2>/dev/null")).status();
+    let probe =
+        std::process::Command::new("/bin/sh").arg("-c").arg(format!("kill -0 {pid} 2>/dev/null")).status();
     probe.is_ok_and(|status| status.success())
 }

@@ -83,7 +83,10 @@ async fn install(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     in_order(cx, mark, namespace, &order).await?;
     let left = cx.objects().names(Kind::JOB, namespace).await?;
     ensure!(left == ["good-second"], "the hooks' delete policies leave good-second, not {left:?}");
-    contains(&cx.cluster().helm(&["get", "hooks", "good", "-n", namespace]).await?, &["good-first", "good-before"])
+    contains(
+        &cx.cluster().helm(&["get", "hooks", "good", "-n", namespace]).await?,
+        &["good-first", "good-before"],
+    )
 }
 
 async fn upgrade(cx: &Context, namespace: &str) -> anyhow::Result<()> {
@@ -118,7 +121,12 @@ async fn mark(cx: &Context) -> anyhow::Result<Option<AuditMark>> {
 }
 
 /// Checks that the operator wrote these objects for the first time in this order.
-async fn in_order(cx: &Context, mark: Option<AuditMark>, namespace: &str, order: &[&str]) -> anyhow::Result<()> {
+async fn in_order(
+    cx: &Context,
+    mark: Option<AuditMark>,
+    namespace: &str,
+    order: &[&str],
+) -> anyhow::Result<()> {
     let (Some(audit), Some(mark)) = (cx.audit(), mark) else { return Ok(()) };
     let writes = audit.writes_since(mark, USER, namespace).await?;
     let made = |request: &Request, id: &str| {

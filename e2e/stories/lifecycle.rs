@@ -156,11 +156,18 @@ spec:
 /// The repository and the releases, all at once and those that wait first.
 fn everything(namespace: &str, server: &ChartServer) -> String {
     let waits = "  dependsOn: [{name: store}]\n";
-    let tolerant = "  values: {tolerations: [{key: node-role.kubernetes.io/control-plane, operator: Exists}]}\n";
+    let tolerant =
+        "  values: {tolerations: [{key: node-role.kubernetes.io/control-plane, operator: Exists}]}\n";
     [
         release::yaml(namespace, "view", "view", "1.x", waits),
         release::yaml(namespace, "agent", "agent", "1.x", &format!("{waits}{tolerant}")),
-        release::yaml(namespace, "store", "store", "1.x", &format!("  values: {{storageClass: {namespace}}}\n")),
+        release::yaml(
+            namespace,
+            "store",
+            "store",
+            "1.x",
+            &format!("  values: {{storageClass: {namespace}}}\n"),
+        ),
         release::repository_yaml(namespace, server),
     ]
     .join("---\n")
@@ -242,8 +249,14 @@ async fn helm_reads(cx: &Context, namespace: &str) -> anyhow::Result<()> {
         ("view", "view-1.0.0", "deployed"),
     ];
     ensure!(listed == wanted, "helm list shows {listed:?}");
-    contains(&helm.helm(&["get", "manifest", "agent", "-n", namespace]).await?, &["kind: DaemonSet", "# Source: agent/"])?;
-    contains(&helm.helm(&["get", "values", "store", "-n", namespace]).await?, &[&format!("storageClass: {namespace}")])
+    contains(
+        &helm.helm(&["get", "manifest", "agent", "-n", namespace]).await?,
+        &["kind: DaemonSet", "# Source: agent/"],
+    )?;
+    contains(
+        &helm.helm(&["get", "values", "store", "-n", namespace]).await?,
+        &[&format!("storageClass: {namespace}")],
+    )
 }
 
 fn word<'a>(object: &'a Value, field: &str) -> &'a str {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod broken_upgrade;
+mod crash;
 mod efk;
 mod harness;
 mod hooks;
@@ -30,6 +31,9 @@ pub const ALL: &[Story] = &[
     Story { name: "efk", needs_operator: true, run: |cx| Box::pin(efk::run(cx)) },
     // An upgrade that the server refuses, and one whose pods never become ready.
     Story { name: "broken_upgrade", needs_operator: true, run: |cx| Box::pin(broken_upgrade::run(cx)) },
+    // A killed operator goes on where it was; one that is asked to end does, and starts again without a write.
+    // It has a control plane of its own.
+    Story { name: "crash", needs_operator: false, run: |cx| Box::pin(crash::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
     // Every mistake of an author has a reason of its own and changes nothing.

@@ -1,9 +1,7 @@
 //! A release that is as it should be costs the API server no write and at most one read.
 
-use std::time::Duration;
-
 use anyhow::ensure;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::audit::{AuditMark, Request, counted};
 use crate::chart_server::ChartDir;
@@ -12,8 +10,6 @@ use crate::context::Context;
 use crate::operator::USER;
 use crate::release;
 
-/// Until a requested reconcile must be echoed.
-const ECHO_WITHIN: Duration = Duration::from_secs(20);
 const NAME: &str = "still";
 
 const OBJECTS: &str = r#"
@@ -41,34 +37,22 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     cx.cluster().apply_yaml(&release::yaml(&namespace, NAME, NAME, "1.x", "")).await?;
     release::ready_at(cx, &namespace, NAME, 1).await?;
     // The first echo is behind us, so that nothing of the install is still on its way.
-    request(cx, &namespace, "settled").await?;
+    release::request(cx, &namespace, NAME, "settled").await?;
 
     let Some(audit) = cx.audit() else { return Ok(()) };
     let mark = audit.mark().await?;
-    request(cx, &namespace, "again").await?;
+    release::request(cx, &namespace, NAME, "again").await?;
     costs_nothing(cx, mark, &namespace, "a requested reconcile").await?;
 
     let mark = audit.mark().await?;
     let label = json!({"metadata": {"labels": {"touched": "yes"}}});
     cx.objects().patch(Kind::HELM_RELEASE, &namespace, NAME, label).await?;
     // What the label brings about is done before a request that came after it is echoed.
-    request(cx, &namespace, "after-the-label").await?;
+    release::request(cx, &namespace, NAME, "after-the-label").await?;
     costs_nothing(cx, mark, &namespace, "a touched label and a requested reconcile").await?;
 
     let release = release::ready_at(cx, &namespace, NAME, 1).await?;
     ensure!(release["status"]["history"].as_array().is_some_and(|all| all.len() == 1), "a revision was made");
-    Ok(())
-}
-
-/// Asks for a reconcile, as a user would, and waits for its echo.
-async fn request(cx: &Context, namespace: &str, value: &str) -> anyhow::Result<()> {
-    let annotation = format!("pintle.dev/requestedAt={value}");
-    cx.cluster().kubectl(&["annotate", "hr", NAME, "-n", namespace, "--overwrite", &annotation]).await?;
-    let echoed = |object: Option<&Value>| {
-        object.is_some_and(|object| object["status"]["lastHandledReconcileAt"] == value)
-    };
-    let what = format!("echoing {value}");
-    cx.objects().wait(Kind::HELM_RELEASE, namespace, NAME, &what, ECHO_WITHIN, echoed).await?;
     Ok(())
 }
 

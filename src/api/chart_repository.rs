@@ -29,6 +29,7 @@ use super::GoDuration;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::duplicated_attributes, reason = "printer columns look alike to the lint")]
 pub struct ChartRepositorySpec {
     /// Address of the repository, without the trailing index.yaml.
     #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://.+$"))]

@@ -214,9 +214,9 @@ pub fn truncate(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     let half = limit.saturating_sub(5) / 2;
-    let head = text.floor_char_boundary(half);
-    let tail = text.ceil_char_boundary(text.len() - half);
-    format!("{} … {}", &text[..head], &text[tail..])
+    let head = (0..=half).rev().find_map(|at| text.get(..at)).unwrap_or_default();
+    let tail = (text.len() - half..text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
+    format!("{head} … {tail}")
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use super::GoDuration;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::duplicated_attributes, reason = "printer columns look alike to the lint")]
 pub struct HelmReleaseSpec {
     /// Where the chart comes from.
     #[x_kube(

@@ -67,7 +67,7 @@ pub struct Error {
     /// What kind of answer it is.
     pub class: Class,
     /// The object that the request was about.
-    pub object: Option<ObjectRef>,
+    pub object: Option<Box<ObjectRef>>,
     /// What was being done: `get`, `apply`, `delete`.
     pub verb: &'static str,
     /// The server's words, or a replacement for them.
@@ -80,6 +80,7 @@ impl Error {
     /// Classifies an error of the client.
     pub fn new(verb: &'static str, object: Option<ObjectRef>, error: &kube::Error) -> Self {
         let secret = object.as_ref().is_some_and(ObjectRef::is_secret);
+        let object = object.map(Box::new);
         match error {
             kube::Error::Api(status) => {
                 let class = classify(status);
@@ -109,7 +110,7 @@ impl Error {
     /// A request that took longer than `limit`.
     pub fn timed_out(verb: &'static str, object: Option<ObjectRef>, limit: Duration) -> Self {
         let text = format!("the API server did not answer within {} s", limit.as_secs());
-        Self { class: Class::Transient, object, verb, text, retry_after: None }
+        Self { class: Class::Transient, object: object.map(Box::new), verb, text, retry_after: None }
     }
 
     /// A kind that the server does not serve.
@@ -119,7 +120,7 @@ impl Error {
             object.kind,
             object.api_version()
         );
-        Self { class: Class::KindNotFound, object: Some(object), verb, text, retry_after: None }
+        Self { class: Class::KindNotFound, object: Some(Box::new(object)), verb, text, retry_after: None }
     }
 
     /// The condition's reason.

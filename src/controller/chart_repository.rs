@@ -60,6 +60,11 @@ impl Schedule {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), turn);
     }
 
+    /// Whether the repository was asked since the start of this process, or since its Secrets changed.
+    pub fn is_known(&self, key: &Key) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// Makes the repository be asked at its next turn, whatever was answered before.
     pub fn clear(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -87,8 +92,11 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
             return Requeue::OnChange;
         }
     };
-    if object.spec.suspend || object.metadata.deletion_timestamp.is_some() {
+    if object.metadata.deletion_timestamp.is_some() {
         return Requeue::OnChange;
+    }
+    if object.spec.suspend {
+        return restore(operator, key, &object).await;
     }
     if let Some(left) = operator.fetches.fresh_for(key, &object) {
         return Requeue::After(left);
@@ -112,10 +120,30 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     pause.map_or(Requeue::OnChange, Requeue::After)
 }
 
-async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshed, Failure> {
+/// A suspended repository is not asked; what the cache has of it stays available.
+async fn restore(operator: &Operator, key: &Key, object: &ChartRepository) -> Requeue {
+    if operator.repositories.index(object).is_some() {
+        return Requeue::OnChange;
+    }
+    let restored = match secrets(operator, object).await {
+        Ok(secrets) => operator.repositories.restore(object, secrets).await.unwrap_or(false),
+        Err(_) => false,
+    };
+    operator.fetches.set(key, Turn::of(object, 0, None));
+    if restored {
+        operator.wake_users_of(key);
+    }
+    Requeue::OnChange
+}
+
+async fn secrets(operator: &Operator, object: &ChartRepository) -> Result<RepositorySecrets, Failure> {
     let credentials = secret(operator, object, object.spec.secret_ref.as_ref().map(|r| r.name.as_str())).await?;
     let tls = secret(operator, object, object.spec.cert_secret_ref.as_ref().map(|r| r.name.as_str())).await?;
-    let secrets = RepositorySecrets { credentials, tls };
+    Ok(RepositorySecrets { credentials, tls })
+}
+
+async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshed, Failure> {
+    let secrets = secrets(operator, object).await?;
     operator.repositories.refresh(object, secrets).await.map_err(|error| Failure {
         reason: error.reason(),
         retry: error.retry(),
@@ -161,7 +189,7 @@ async fn publish(operator: &Operator, key: &Key, object: &ChartRepository, outco
     }
     let regarding = reference(CHART_REPOSITORY, object);
     match outcome {
-        Ok(fetched) if fetched.changed => {
+        Ok(fetched) if is_new(object, fetched) => {
             info!(repository = %key, charts = fetched.charts, digest = fetched.artifact.digest, "fetched the index");
             let note = ready_message(fetched);
             operator.publisher.event(&regarding, true, Reason::Succeeded, "Fetch", &note).await;
@@ -172,6 +200,12 @@ async fn publish(operator: &Operator, key: &Key, object: &ChartRepository, outco
         }
         _ => {}
     }
+}
+
+/// Whether these are other bytes than the status speaks of.
+fn is_new(object: &ChartRepository, fetched: &Refreshed) -> bool {
+    let known = object.status.as_ref().and_then(|s| s.artifact.as_ref());
+    known.is_none_or(|artifact| artifact.digest != fetched.artifact.digest)
 }
 
 fn ready_message(fetched: &Refreshed) -> String {
@@ -203,7 +237,10 @@ fn next_status(
         Ok(fetched) => {
             let message = ready_message(fetched);
             condition::set(conditions, READY, Status::True, Reason::Succeeded, &message, generation, now);
-            status.artifact = Some(fetched.artifact.clone());
+            // The same bytes came before: what the status says of them stays, and a restart writes nothing.
+            if is_new(object, fetched) {
+                status.artifact = Some(fetched.artifact.clone());
+            }
             status.charts = i64::try_from(fetched.charts).ok();
             status.url = Some(object.spec.url.clone());
         }

@@ -31,6 +31,8 @@ use crate::repository::ResolvedChart;
 
 /// Rendering may take this long.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A repository that was not asked yet wakes its releases; this is for the case that it cannot.
+const UNTIL_FETCHED: Duration = Duration::from_secs(60);
 /// An action that takes longer than this is told of before it ends.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
@@ -133,7 +135,7 @@ impl Work<'_> {
         }
         let inputs = match self.inputs(client).await {
             Ok(inputs) => inputs,
-            Err(failure) => return Account::failed(failure, None),
+            Err(verdict) => return Account { verdict, history: None },
         };
         let history = match release::observe(client, &release).await {
             Ok(observed) => observed.history,
@@ -147,25 +149,38 @@ impl Work<'_> {
     }
 
     /// resolve and dereference: what the release is made of.
-    async fn inputs(&mut self, client: &TenantClient) -> Result<Inputs, Failure> {
-        let spec = &self.object.spec;
-        let repository = match &spec.chart.repository {
-            Some(reference) => {
-                let key = Key::new(&self.key.namespace, &reference.name);
-                Some(self.operator.chart_repositories.get(&key).ok_or_else(|| {
-                    let message = format!("ChartRepository {key} does not exist; create it, or name another one");
-                    Failure::new(Reason::ChartUnavailable, Retry::Later, message)
-                })?)
-            }
-            None => None,
-        };
-        let age = spec.interval.0;
-        let resolved = self.operator.repositories.resolve(&spec.chart, repository.as_deref(), age).await;
-        let chart = resolved.map_err(|e| Failure::new(e.reason(), e.retry(), chain(&e)))?;
-        let read = dereference::dereference(client, &self.key.namespace, spec).await;
-        let (values, redactions) = read.map_err(|e| Failure::new(e.reason(), e.retry(), chain(&e)))?;
+    async fn inputs(&mut self, client: &TenantClient) -> Result<Inputs, Verdict> {
+        let chart = self.resolve().await?;
+        let read = dereference::dereference(client, &self.key.namespace, &self.object.spec).await;
+        let (values, redactions) =
+            read.map_err(|e| Verdict::Failed(Failure::new(e.reason(), e.retry(), chain(&e))))?;
         self.redactions = redactions;
         Ok(Inputs { chart, values })
+    }
+
+    async fn resolve(&self) -> Result<ResolvedChart, Verdict> {
+        let spec = &self.object.spec;
+        let mut repository = None;
+        if let Some(reference) = &spec.chart.repository {
+            let key = Key::new(&self.key.namespace, &reference.name);
+            let Some(found) = self.operator.chart_repositories.get(&key) else {
+                let message = format!("ChartRepository {key} does not exist; create it, or name another one");
+                return Err(Verdict::Failed(Failure::new(Reason::ChartUnavailable, Retry::Later, message)));
+            };
+            // After a start the repositories are asked first; the answer wakes this release.
+            if self.operator.repositories.index(&found).is_none() && !self.operator.fetches.is_known(&key) {
+                return Err(Verdict::Again(UNTIL_FETCHED));
+            }
+            repository = Some(found);
+        }
+        let max_age = if self.is_forced() { Duration::ZERO } else { spec.interval.0 };
+        let resolved = self.operator.repositories.resolve(&spec.chart, repository.as_deref(), max_age).await;
+        let resolved =
+            resolved.map_err(|e| Verdict::Failed(Failure::new(e.reason(), e.retry(), chain(&e))))?;
+        if let Some(error) = &resolved.stale {
+            warn!(release = %self.key, url = resolved.url, error = chain(error), "the last good chart is used");
+        }
+        Ok(resolved)
     }
 
     /// assess and decide, and what follows from it.

@@ -73,8 +73,8 @@ pub type Metadata = PartialObjectMeta<DynamicObject>;
 pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
     let gvk = GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural);
-    let api: Api<DynamicObject> = Api::all_with(client.kube(), &resource);
-    let mut events = watcher::metadata_watcher(api, config().labels(labels)).default_backoff().boxed();
+    let api: Api<Metadata> = Api::all_with(client.kube(), &resource);
+    let mut events = watcher(api, config().labels(labels)).default_backoff().boxed();
     let mut failing = false;
     while let Some(event) = events.next().await {
         match event {
@@ -95,11 +95,14 @@ pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched:
     }
 }
 
+/// What is done with a changed object.
+type Touched = dyn Fn(&Kind, Metadata) + Send + Sync;
+
 /// Watches on the kinds that releases wait for, begun when the first release waits for one.
 pub struct KindWatches {
     client: OperatorClient,
     begun: Mutex<HashSet<(String, String)>>,
-    touched: Arc<dyn Fn(&Kind, Metadata) + Send + Sync>,
+    touched: Arc<Touched>,
 }
 
 impl KindWatches {

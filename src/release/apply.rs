@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::live::read;
+use super::migrate::migrated_fields;
 use super::{Action, Error, FIELD_MANAGER, LiveObject, Planned, Release, ownership};
 use crate::api::{Conflicts, Reason};
 use crate::cluster::{Applied, ApplyOptions, Class, Retry};
@@ -30,6 +31,11 @@ pub(super) async fn apply(
         if let Some(live) = live.as_ref().filter(|live| live.is_terminating()) {
             return Err(terminating(planned, live));
         }
+        if let Some(found) = &live
+            && let Some(moved) = take_over_fields(cx, planned, found).await?
+        {
+            live = Some(moved);
+        }
         let (body, options) = request(planned, live.as_ref(), cx.policy.conflicts);
         match cx.tenant.apply(&planned.kind, &planned.object, &body, FIELD_MANAGER, options).await {
             Ok(applied) => return Ok(applied),
@@ -40,6 +46,24 @@ pub(super) async fn apply(
             }
             Err(error) => return Err(Error::from_template(error, &planned.source)),
         }
+    }
+}
+
+/// Makes fields that helm 3 or kubectl wrote known as applied, so that they go when the manifest drops them.
+async fn take_over_fields(
+    cx: &Release<'_>,
+    planned: &Planned,
+    live: &LiveObject,
+) -> Result<Option<LiveObject>, Error> {
+    let earlier = planned.earlier.as_ref();
+    let Some(fields) = earlier.and_then(|e| migrated_fields(live.value(), e)) else { return Ok(None) };
+    let version = live.value().pointer("/metadata/resourceVersion");
+    let patch = json!({"metadata": {"resourceVersion": version, "managedFields": fields}});
+    match cx.tenant.merge(&planned.kind, &planned.object, &patch, FIELD_MANAGER).await {
+        Ok(applied) => Ok(Some(LiveObject::new(applied.object))),
+        // It changed since it was read: the apply that follows still does what matters, and the next one tries again.
+        Err(error) if matches!(error.class, Class::Stale | Class::NotFound) => Ok(None),
+        Err(error) => Err(Error::from_template(error, &planned.source)),
     }
 }
 

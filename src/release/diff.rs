@@ -173,6 +173,9 @@ fn includes(live: &Value, want: &Value, depth: usize) -> bool {
         _ if depth > MAX_DEPTH => false,
         // `creationTimestamp: null` and its like ask for nothing.
         (_, Value::Null) => true,
+        // Go leaves empty lists and maps out, or writes null for them.
+        (Value::Null, Value::Array(want)) => want.is_empty(),
+        (Value::Null, Value::Object(want)) => want.is_empty(),
         (Value::Object(live), Value::Object(want)) => {
             want.iter().all(|(key, want)| includes(live.get(key).unwrap_or(&Value::Null), want, depth + 1))
         }
@@ -262,6 +265,8 @@ mod tests {
             ("defaults", json!({"a": 1, "b": 2}), json!({"a": 1}), true),
             ("another value", json!({"a": 2}), json!({"a": 1}), false),
             ("a null", json!({"b": "now"}), json!({"a": null, "b": null}), true),
+            ("an empty list", json!({"rules": null}), json!({"rules": [], "labels": {}}), true),
+            ("a missing list", json!({}), json!({"rules": [1]}), false),
             ("a missing field", json!({}), json!({"a": 1}), false),
             ("a default in an item", json!({"p": [{"n": 1, "q": "TCP"}]}), json!({"p": [{"n": 1}]}), true),
             ("an item more", json!({"p": [1, 2]}), json!({"p": [1]}), false),

@@ -215,7 +215,14 @@ pub(super) fn after(duration: std::time::Duration) -> Timestamp {
 /// [`Reason::ReleaseTooLarge`].
 pub(super) fn encode_within(record: &mut Record, facts: Option<&Facts>) -> Result<Vec<u8>, Error> {
     let facts = facts.map_or(0, |f| serde_json::to_vec(f).map_or(0, |text| text.len()));
-    let limit = SECRET_LIMIT.saturating_sub(facts + RESERVE);
+    fit(record, SECRET_LIMIT.saturating_sub(facts + RESERVE))
+}
+
+/// Encodes a record into at most `limit` bytes.
+///
+/// # Errors
+/// As [`encode_within`].
+pub(super) fn fit(record: &mut Record, limit: usize) -> Result<Vec<u8>, Error> {
     let encode = |record: &Record| record::encode(record).map_err(|e| Error::record(record.revision, &e));
     let mut payload = encode(record)?;
     let whole = payload.len();

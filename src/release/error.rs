@@ -77,9 +77,14 @@ impl From<cluster::Error> for Error {
             message: format!("{error}{advice}"),
             retry: error.retry(),
             transient: matches!(error.class, Class::Transient | Class::Stale | Class::Unauthorized),
-            object: error.object.map(Box::new),
+            object: error.object,
         }
     }
+}
+
+/// `1 object`, `2 objects`.
+pub(super) fn objects(number: usize) -> String {
+    if number == 1 { "1 object".to_owned() } else { format!("{number} objects") }
 }
 
 impl fmt::Display for Error {

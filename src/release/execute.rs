@@ -68,7 +68,11 @@ pub async fn execute(cx: &Release<'_>, history: &mut History, number: u32, plan:
 
 /// Goes on with a parked action: looks at the objects once, then runs the post hooks when all are ready.
 pub async fn resume_wait(cx: &Release<'_>, history: &mut History, number: u32, plan: &Plan) -> Outcome {
-    let mut run = Run { cx, history, number, plan, known: BTreeMap::new(), warnings: Vec::new() };
+    // A plan that was just made has just read the objects.
+    let fresh = plan.read_at.is_some_and(|at| at.elapsed() < FRESH);
+    let read = plan.objects().filter(|_| fresh);
+    let known = read.filter_map(|p| Some((p.object.clone(), p.live.clone()?))).collect();
+    let mut run = Run { cx, history, number, plan, known, warnings: Vec::new() };
     let result = run.finish().await;
     run.outcome(result)
 }
@@ -247,7 +251,14 @@ impl Run<'_, '_> {
         match result {
             Ok(outcome) => outcome,
             Err(error) if error.transient => {
-                let over = self.facts().deadline.is_some_and(|deadline| Timestamp::now() >= deadline);
+                let facts = self.facts();
+                // Each hook has a time of its own; the action's begins again after it.
+                let hooks = facts
+                    .hooks
+                    .iter()
+                    .filter_map(|h| h.completed_at.checked_add(self.cx.policy.timeout).ok());
+                let over =
+                    hooks.chain(facts.deadline).max().is_some_and(|deadline| Timestamp::now() >= deadline);
                 if over {
                     Outcome::Failed { error: named(error, self.plan) }
                 } else {

@@ -218,6 +218,19 @@ impl Facts {
             .any(|h| h.succeeded && h.event == event.as_str() && h.kind == kind && h.name == name)
     }
 
+    /// Whether `hook` ran to a bad end at `event`.
+    pub fn hook_failed(&self, event: HookEvent, kind: &str, name: &str) -> bool {
+        self.hooks
+            .iter()
+            .any(|h| !h.succeeded && h.event == event.as_str() && h.kind == kind && h.name == name)
+    }
+
+    /// Takes down how a hook ended, in place of an earlier run.
+    pub(super) fn note_hook(&mut self, done: HookFacts) {
+        self.hooks.retain(|h| (&h.event, &h.kind, &h.name) != (&done.event, &done.kind, &done.name));
+        self.hooks.push(done);
+    }
+
     /// Reads the data key; `None` when it is not what Pintle writes.
     pub(super) fn decode(data: &str) -> Option<Self> {
         serde_json::from_slice(&STANDARD.decode(data).ok()?).ok()

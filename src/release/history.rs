@@ -170,10 +170,7 @@ impl History {
         older.filter(|r| r.number >= from).collect()
     }
 
-    /// Whether any revision's record lists this hook object.
-    ///
-    /// # Errors
-    /// A record cannot be read.
+    /// Whether the record of any revision but `but` lists this hook.
     pub fn records_hook(&self, kind: &str, name: &str, but: u32) -> bool {
         self.revisions.iter().filter(|r| r.number != but).any(|r| {
             r.record().is_ok_and(|record| record.hooks.iter().any(|h| h.kind == kind && h.name == name))

@@ -59,8 +59,10 @@ pub(super) async fn run_event(
         if facts.is_some_and(|f| f.hook_done(event, &hook.kind, &hook.name)) {
             continue;
         }
+        // What failed before is run anew, not waited for: an uninstall tries again under the same revision.
+        let failed = facts.is_some_and(|f| f.hook_failed(event, &hook.kind, &hook.name));
         let started_at = Timestamp::now();
-        let result = run(cx, history, number, event, hook).await;
+        let result = run(cx, history, number, event, hook, failed).await;
         if result.as_ref().is_err_and(|e| e.transient) {
             return result;
         }
@@ -72,7 +74,7 @@ pub(super) async fn run_event(
             completed_at: Timestamp::now(),
             succeeded: result.is_ok(),
         };
-        history.note(cx, number, &|facts| facts.hooks.push(done.clone())).await?;
+        history.note(cx, number, &|facts| facts.note_hook(done.clone())).await?;
         if let Err(error) = result {
             delete_by(cx, hook, DeletePolicy::HookFailed).await;
             for earlier in hooks.iter().take(at) {
@@ -95,17 +97,18 @@ async fn run(
     number: u32,
     event: HookEvent,
     hook: &Hook,
+    anew: bool,
 ) -> Result<(), Error> {
     let run = format!("{number}/{event}");
     for mut target in objects(cx, hook).await? {
         ownership::set(&mut target.content, "annotations", HOOK_OWNER, &cx.key.to_string());
         ownership::set(&mut target.content, "annotations", HOOK_RUN, &run);
-        let live = read(cx.tenant, &target.kind, &target.object).await?;
+        let live = read(cx.tenant, &target.kind, &target.object).await?.filter(|_| !anew);
         let attached = live.filter(|live| live.annotation(HOOK_RUN) == Some(&run) && is_hook_of(live, cx));
         let created = match attached {
             Some(live) => live,
             None => {
-                clear_way(cx, history, hook, &target).await?;
+                clear_way(cx, history, number, hook, &target).await?;
                 create(cx, hook, &target).await?
             }
         };
@@ -118,15 +121,17 @@ async fn run(
 async fn clear_way(
     cx: &Release<'_>,
     history: &History,
+    number: u32,
     hook: &Hook,
     target: &HookObject,
 ) -> Result<(), Error> {
     let Some(live) = read(cx.tenant, &target.kind, &target.object).await? else { return Ok(()) };
-    // No revision has to be left out: one that lists the hook and never ran it is no owner of a foreign object.
-    let recorded = history.records_hook(&hook.kind, &hook.name, history.latest().map_or(0, |r| r.number));
-    let ours = is_hook_of(&live, cx)
-        || (recorded && !matches!(ownership::ownership(&live, cx.key), Ownership::Other { .. }));
-    if !ours {
+    // helm leaves no marks on its hooks: there the records of earlier revisions tell. A pending one does not count,
+    // since it lists the hook in any case.
+    let pending = history.find(number).filter(|r| r.status.is_pending()).map_or(0, |r| r.number);
+    let recorded = || history.records_hook(&hook.kind, &hook.name, pending);
+    let other = matches!(ownership::ownership(&live, cx.key), Ownership::Other { .. });
+    if !is_hook_of(&live, cx) && (other || !recorded()) {
         let message = format!(
             "{} is in the way of the {} hook of {}: no revision of the release made it; delete or rename it",
             target.object, hook.name, hook.path

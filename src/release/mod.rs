@@ -20,6 +20,7 @@ mod facts;
 mod history;
 mod hook;
 mod live;
+mod migrate;
 mod observe;
 mod ownership;
 mod plan;
@@ -53,7 +54,7 @@ pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
 pub use state::{Desired, ReleaseState, assess};
 pub use status::{history_status, inventory, last_attempt};
-pub use targets::{TargetObject, Targets};
+pub use targets::{Earlier, TargetObject, Targets};
 pub use uninstall::uninstall;
 
 /// The field manager under which objects are applied: Helm's, so that the real helm can go on with a release.
@@ -127,7 +128,8 @@ impl Policy {
             disable_wait: false,
             wait_for_jobs: false,
             create_namespace: spec.install.create_namespace,
-            deletion_propagation: spec.uninstall.deletion_propagation,
+            // What leaves the manifest goes with its dependents, whatever an uninstall does.
+            deletion_propagation: DeletionPropagation::Background,
             keep_history: spec.uninstall.keep_history,
         };
         match action {
@@ -151,6 +153,7 @@ impl Policy {
             Action::Uninstall => {
                 policy.disable_hooks = spec.uninstall.disable_hooks;
                 policy.disable_wait = spec.uninstall.disable_wait;
+                policy.deletion_propagation = spec.uninstall.deletion_propagation;
                 policy.timeout = spec.uninstall.timeout.map_or(spec.timeout.0, |t| t.0);
             }
         }

@@ -12,9 +12,9 @@ use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, sort_for_execution
 
 use super::diff::{PathChange, covers, diff_objects};
 use super::ownership::{self, Ownership};
-use super::targets::{TargetObject, Targets, needs_discovery};
-use super::{Action, Error, History, Live, LiveObject, Policy, Release, ReleaseKey};
-use crate::api::{Changes, CrdPolicy};
+use super::targets::{Earlier, TargetObject, Targets};
+use super::{Action, Error, Facts, History, Live, LiveObject, Policy, Release, ReleaseKey};
+use crate::api::{Changes, CrdPolicy, Reason};
 use crate::cluster::{Kind, ObjectRef};
 
 /// What happens to one object.
@@ -53,7 +53,9 @@ pub struct Planned {
     pub change: Change,
     /// The object as it was when the plan was made.
     pub live: Option<LiveObject>,
-    /// Whether an earlier revision lists it.
+    /// The object as the last recorded manifest has it, with the release's marks.
+    pub earlier: Option<Value>,
+    /// Whether a revision that was deployed lists it: then marks of ownership that it lost are put back.
     pub recorded: bool,
 }
 
@@ -135,6 +137,20 @@ impl Plan {
         self.objects().map(|p| (p.kind.clone(), p.object.clone())).collect()
     }
 
+    /// Takes into account what is recorded of an action that is resumed: its numbers, and that nothing is applied any
+    /// more once all of it was.
+    fn resume(&mut self, facts: &Facts) {
+        self.changes = facts.changes;
+        if !facts.applied {
+            return;
+        }
+        for step in &mut self.steps {
+            if let Step::Apply { objects, .. } = step {
+                objects.iter_mut().for_each(|planned| planned.change = Change::Unchanged);
+            }
+        }
+    }
+
     /// The numbers in one line, and the first objects that change: for an event or a condition.
     pub fn summary(&self) -> String {
         let Changes { created, updated, deleted, unchanged } = self.changes;
@@ -206,22 +222,30 @@ pub async fn prepare(
     action: Action,
     manifest: &Manifest,
 ) -> Result<Plan, Error> {
-    let mut served = cx.discovery.served().await?;
-    if needs_discovery(cx.key, manifest, &served) {
-        served = cx.discovery.refresh(Duration::from_secs(1)).await?;
-    }
     // A record that cannot be read must not block the way out of that state; what it lists stays in place.
-    let previous: Vec<Manifest> =
-        history.base_of(number).into_iter().filter_map(|r| r.manifest().ok()).collect();
-    let targets = Targets::new(cx.key, manifest, &previous, &served)?;
+    let base = history.base_of(number).into_iter();
+    let base: Vec<Earlier> = base.filter_map(|r| Earlier::of(r).ok()).collect();
+    let served = cx.discovery.served().await?;
+    let targets = match Targets::new(cx.key, manifest, &base, &served) {
+        // The kind may be newer than what is known of the server.
+        Err(error) if error.reason == Reason::KindNotFound => {
+            let served = cx.discovery.refresh(Duration::from_secs(1)).await?;
+            Targets::new(cx.key, manifest, &base, &served)?
+        }
+        other => other?,
+    };
     let live = super::live(cx.tenant, targets.refs()).await?;
-    plan(action, cx.key, cx.policy, targets, &live)
+    let mut plan = plan(action, cx.key, cx.policy, targets, &live)?;
+    if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref()) {
+        plan.resume(facts);
+    }
+    Ok(plan)
 }
 
 /// Plans an action: pure.
 ///
 /// # Errors
-/// [`Reason::OwnershipConflict`](crate::api::Reason::OwnershipConflict), one line for each object.
+/// [`Reason::OwnershipConflict`], one line for each object.
 pub fn plan(
     action: Action,
     key: &ReleaseKey,
@@ -301,9 +325,7 @@ fn rank_of(steps: &[Step]) -> usize {
 
 /// What happens to an object of the manifest.
 fn plan_object(key: &ReleaseKey, target: &TargetObject, targets: &Targets, live: &Live) -> Planned {
-    let mut content = target.content.clone();
-    place(&mut content, &target.object, &target.kind);
-    ownership::mark(&mut content, key);
+    let content = marked(&target.content, &target.object, &target.kind, key);
     let found = live.find(&target.object).cloned();
     let earlier = targets.previous.get(&target.object).map(Vec::as_slice).unwrap_or_default();
     let change = match &found {
@@ -327,8 +349,17 @@ fn plan_object(key: &ReleaseKey, target: &TargetObject, targets: &Targets, live:
         content,
         change,
         live: found,
-        recorded: !earlier.is_empty(),
+        earlier: earlier.last().map(|e| marked(&e.content, &target.object, &target.kind, key)),
+        recorded: targets.deployed.contains(&target.object),
     }
+}
+
+/// An object with its namespace and the release's marks.
+fn marked(content: &Value, object: &ObjectRef, kind: &Kind, key: &ReleaseKey) -> Value {
+    let mut content = content.clone();
+    place(&mut content, object, kind);
+    ownership::mark(&mut content, key);
+    content
 }
 
 /// Gives the body of an object its namespace.
@@ -361,6 +392,7 @@ fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option
         content: Value::Null,
         change,
         live: Some(found),
+        earlier: None,
         recorded: true,
     })
 }
@@ -382,6 +414,7 @@ fn plan_crds(policy: CrdPolicy, targets: &Targets, live: &Live) -> Vec<Planned> 
             content: target.content.clone(),
             change,
             live: found,
+            earlier: None,
             recorded: true,
         })
     });

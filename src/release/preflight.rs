@@ -60,7 +60,7 @@ fn summarise(refused: Vec<(&Planned, cluster::Error)>) -> Result<(), Error> {
         format!("the server would refuse {} objects; nothing was changed:", refused.len()),
     );
     error.transient = Error::from(lead.clone()).transient;
-    error.object = lead.object.clone().map(Box::new);
+    error.object = lead.object.clone();
     for (planned, refusal) in refused.iter().take(ROWS) {
         error.message.push_str(&format!("\n{} ({}): {}", planned.object, planned.source, refusal.text));
     }

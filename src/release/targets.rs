@@ -10,7 +10,7 @@ use serde_json::Value;
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, Manifest, Order, compare_kinds};
 
-use super::{Error, ReleaseKey};
+use super::{Error, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::{Kind, ObjectRef, Retry, Served};
 
@@ -38,6 +38,28 @@ pub struct Targets {
     pub hooks: Vec<Hook>,
     /// What earlier manifests say about an object, newest last.
     pub previous: BTreeMap<ObjectRef, Vec<TargetObject>>,
+    /// The objects of earlier manifests that were deployed. One that is only in a manifest that failed may never have
+    /// been the release's.
+    pub deployed: BTreeSet<ObjectRef>,
+}
+
+/// An earlier manifest.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Whether it was deployed.
+    pub deployed: bool,
+}
+
+impl Earlier {
+    /// The manifest of a revision.
+    ///
+    /// # Errors
+    /// Its record cannot be read.
+    pub fn of(revision: &Revision) -> Result<Self, Error> {
+        Ok(Self { manifest: revision.manifest()?, deployed: revision.was_good() })
+    }
 }
 
 impl Targets {
@@ -49,10 +71,21 @@ impl Targets {
     pub fn new(
         key: &ReleaseKey,
         manifest: &Manifest,
-        previous: &[Manifest],
+        previous: &[Earlier],
         served: &Served,
     ) -> Result<Self, Error> {
-        let mut reader = Reader { key, served, provided: BTreeMap::new() };
+        Self::among(key, manifest, previous, &|object| served.kind(object).cloned(), &served.api_versions)
+    }
+
+    /// The same, with the kinds that are served given as a function.
+    pub(super) fn among(
+        key: &ReleaseKey,
+        manifest: &Manifest,
+        previous: &[Earlier],
+        served: &dyn Fn(&ObjectRef) -> Option<Kind>,
+        api_versions: &BTreeSet<String>,
+    ) -> Result<Self, Error> {
+        let mut reader = Reader { key, served, api_versions, provided: BTreeMap::new() };
         let mut targets = Self { hooks: manifest.hooks.clone(), ..Self::default() };
         for crd in &manifest.crds {
             for (content, source) in crd_objects(crd)? {
@@ -80,7 +113,7 @@ impl Targets {
             targets.objects.push(target);
         }
         targets.objects.sort_by(|a, b| compare_kinds(Order::Install, &a.object.kind, &b.object.kind));
-        targets.previous = reader.earlier(previous);
+        reader.earlier(previous, &mut targets);
         Ok(targets)
     }
 
@@ -100,16 +133,11 @@ impl Targets {
     }
 }
 
-/// Whether the manifest has a kind that is neither served nor defined by the chart itself: then the server should
-/// be asked again.
-pub(super) fn needs_discovery(key: &ReleaseKey, manifest: &Manifest, served: &Served) -> bool {
-    Targets::new(key, manifest, &[], served).is_err_and(|error| error.reason == Reason::KindNotFound)
-}
-
 /// Reads objects of one release.
 struct Reader<'a> {
     key: &'a ReleaseKey,
-    served: &'a Served,
+    served: &'a dyn Fn(&ObjectRef) -> Option<Kind>,
+    api_versions: &'a BTreeSet<String>,
     /// Kinds that the chart's own definitions will serve.
     provided: BTreeMap<(String, String, String), Kind>,
 }
@@ -138,7 +166,7 @@ impl Reader<'_> {
         let provided = || {
             self.provided.get(&(object.group.clone(), object.version.clone(), object.kind.clone())).cloned()
         };
-        self.served.kind(object).cloned().or_else(provided)
+        (self.served)(object).or_else(provided)
     }
 
     /// Identifies an object of the manifest.
@@ -164,26 +192,28 @@ impl Reader<'_> {
         }
     }
 
-    /// The objects of earlier manifests, newest last. What cannot be read, or whose kind is gone, is left out: it was
-    /// applied once, so its kind was removed since, and its objects with it.
-    fn earlier(&self, previous: &[Manifest]) -> BTreeMap<ObjectRef, Vec<TargetObject>> {
-        let mut earlier: BTreeMap<ObjectRef, Vec<TargetObject>> = BTreeMap::new();
-        for document in previous.iter().flat_map(|m| &m.documents) {
+    /// Reads the objects of earlier manifests, newest last. What cannot be read, or whose kind is gone, is left out: it
+    /// was applied once, so its kind was removed since, and its objects with it.
+    fn earlier(&self, previous: &[Earlier], targets: &mut Targets) {
+        let documents = previous.iter().flat_map(|e| e.manifest.documents.iter().map(|d| (d, e.deployed)));
+        for (document, deployed) in documents {
             for content in document.objects().unwrap_or_default() {
                 let Ok(mut object) = identify(&content, &document.source) else { continue };
                 let Some(kind) = self.kind(&object).or_else(|| self.other_version(&object)) else { continue };
                 self.settle(&mut object, &kind);
                 object.version.clone_from(&kind.version);
+                if deployed {
+                    targets.deployed.insert(object.clone());
+                }
                 let target = TargetObject { object, kind, source: document.source.clone(), content };
-                earlier.entry(target.object.clone()).or_default().push(target);
+                targets.previous.entry(target.object.clone()).or_default().push(target);
             }
         }
-        earlier
     }
 
     /// The kind under another version of its group, when its own is no longer served.
     fn other_version(&self, object: &ObjectRef) -> Option<Kind> {
-        self.served.api_versions.iter().find_map(|entry| {
+        self.api_versions.iter().find_map(|entry| {
             let rest = if object.group.is_empty() {
                 entry.as_str()
             } else {
@@ -193,7 +223,7 @@ impl Reader<'_> {
             if kind != object.kind {
                 return None;
             }
-            self.served.kind(&ObjectRef { version: version.to_owned(), ..object.clone() }).cloned()
+            (self.served)(&ObjectRef { version: version.to_owned(), ..object.clone() })
         })
     }
 }

@@ -11,7 +11,7 @@ use pintle_helm::record::Status;
 use super::draft::after;
 use super::hook::run_event;
 use super::ownership::{self, Ownership};
-use super::targets::{TargetObject, Targets};
+use super::targets::{Earlier, TargetObject, Targets};
 use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey};
 use crate::api::{Changes, Reason};
 use crate::cluster::Retry;
@@ -71,7 +71,7 @@ async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, E
     Ok(Some(number))
 }
 
-/// The hooks of the last good revision: those of one that never ran may not fit what is there.
+/// The hooks of the latest revision, as Helm takes them.
 fn hooks(cx: &Release<'_>, history: &History, number: u32) -> Vec<Hook> {
     if cx.policy.disable_hooks {
         return Vec::new();
@@ -100,9 +100,9 @@ async fn run_hooks(
 /// Everything that the release may own, in Helm's uninstall order.
 async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, Error> {
     let served = cx.discovery.served().await?;
-    let manifests = history.base_of(u32::MAX).into_iter().map(super::Revision::manifest);
-    let manifests: Vec<Manifest> = manifests.collect::<Result<_, _>>()?;
-    let targets = Targets::new(cx.key, &Manifest::default(), &manifests, &served)?;
+    let base = history.base_of(u32::MAX).into_iter().map(Earlier::of);
+    let base: Vec<Earlier> = base.collect::<Result<_, _>>()?;
+    let targets = Targets::new(cx.key, &Manifest::default(), &base, &served)?;
     let live = super::live(cx.tenant, targets.refs()).await?;
     let mut planned: Vec<Planned> =
         targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live)).collect();
@@ -128,6 +128,7 @@ fn plan_removal(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<
         content: serde_json::Value::Null,
         change,
         live: Some(found),
+        earlier: None,
         recorded: true,
     })
 }
@@ -181,8 +182,8 @@ async fn wait_gone(
 
 fn stuck(cx: &Release<'_>, waiting: &[(crate::cluster::ObjectRef, String)]) -> Error {
     let mut message = format!(
-        "{} objects are still there after {} s; remove what holds them, or set deletionPolicy to Orphan",
-        waiting.len(),
+        "{} still there after {} s; remove what holds them, or set deletionPolicy to Orphan",
+        super::error::objects(waiting.len()),
         cx.policy.timeout.as_secs()
     );
     for (object, text) in waiting.iter().take(10) {

@@ -111,9 +111,9 @@ pub(super) async fn failure(
     timed_out: bool,
 ) -> Error {
     let what = if timed_out {
-        format!("{} objects are not ready after {} s", objects.len(), cx.policy.timeout.as_secs())
+        format!("{} not ready after {} s", super::error::objects(objects.len()), cx.policy.timeout.as_secs())
     } else {
-        format!("{} objects will not become ready", objects.len())
+        format!("{} will not become ready", super::error::objects(objects.len()))
     };
     let mut message = what;
     for (at, (object, text)) in objects.iter().enumerate() {

@@ -7,9 +7,9 @@ use pintle_helm::template::Template;
 
 fn main() -> ExitCode {
     let mut stdout = io::stdout().lock();
-    match arguments(std::env::args().skip(1)).and_then(|template| {
-        template.run(&mut stdout).map_err(|error| chain(&error))
-    }) {
+    match arguments(std::env::args().skip(1))
+        .and_then(|template| template.run(&mut stdout).map_err(|error| chain(&error)))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "Error: {error}");
@@ -39,7 +39,8 @@ fn arguments(arguments: impl Iterator<Item = String>) -> Result<Template, String
             Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
             _ => (argument, None),
         };
-        let mut value = || inline.take().or_else(|| rest.next()).ok_or_else(|| format!("flag needs an argument: {flag}"));
+        let mut value =
+            || inline.take().or_else(|| rest.next()).ok_or_else(|| format!("flag needs an argument: {flag}"));
         let split = |text: String| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         match flag.as_str() {
             "-n" | "--namespace" => template.namespace = Some(value()?),
@@ -67,7 +68,9 @@ fn arguments(arguments: impl Iterator<Item = String>) -> Result<Template, String
     }
     match positional.as_slice() {
         [chart] => template.chart.clone_from(chart),
-        [_, _] if name_template => return Err("cannot set --name-template and also specify a name".to_owned()),
+        [_, _] if name_template => {
+            return Err("cannot set --name-template and also specify a name".to_owned());
+        }
         [name, chart] => {
             template.name = Some(name.clone());
             template.chart.clone_from(chart);

@@ -221,9 +221,15 @@ mod tests {
 
     #[test]
     fn floats_are_written_as_go_writes_them() {
-        for (value, expected) in
-            [(1.0, "1"), (1.10, "1.1"), (1e6, "1e+06"), (123456.5, "123456.5"), (1e-5, "1e-05"), (0.0001, "0.0001"), (1e21, "1e+21")]
-        {
+        for (value, expected) in [
+            (1.0, "1"),
+            (1.10, "1.1"),
+            (1e6, "1e+06"),
+            (123456.5, "123456.5"),
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (1e21, "1e+21"),
+        ] {
             assert_eq!(go_float(value), expected);
         }
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::chart::{self, path_match};
 use crate::manifest::{self, HookEvent, Manifest, write_block};
 use crate::render::{
-    Capabilities, InvalidKubeVersion, KubeVersion, Lookup, NoCluster, ReleaseFacts, RenderError, RenderOptions, render,
+    Capabilities, InvalidKubeVersion, KubeVersion, Lookup, NoCluster, ReleaseFacts, RenderError,
+    RenderOptions, render,
 };
 use crate::values::{self, CoalesceOptions, Values, coalesce, strvals};
 
@@ -176,7 +177,7 @@ impl Template {
 
     fn hooks<'m>(&self, manifest: &'m Manifest) -> impl Iterator<Item = &'m manifest::Hook> {
         let (none, skip_tests) = (self.no_hooks, self.skip_tests);
-        manifest.hooks.iter().filter(move |hook| !none && !(skip_tests && hook.runs_at(HookEvent::Test)))
+        manifest.hooks.iter().filter(move |hook| !(none || skip_tests && hook.runs_at(HookEvent::Test)))
     }
 
     fn write_files(

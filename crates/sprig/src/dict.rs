@@ -84,12 +84,30 @@ pub(crate) fn omit(args: &[Value]) -> Outcome {
 
 /// `merge DICT SOURCE…`: fills what is empty in `DICT`, in place.
 pub(crate) fn merge(args: &[Value]) -> Outcome {
+    without_error(merged(args, false))
+}
+
+/// `mustMerge DICT SOURCE…`.
+pub(crate) fn must_merge(args: &[Value]) -> Outcome {
     merged(args, false)
 }
 
 /// `mergeOverwrite DICT SOURCE…`: the last one wins, in place.
 pub(crate) fn merge_overwrite(args: &[Value]) -> Outcome {
+    without_error(merged(args, true))
+}
+
+/// `mustMergeOverwrite DICT SOURCE…`.
+pub(crate) fn must_merge_overwrite(args: &[Value]) -> Outcome {
     merged(args, true)
+}
+
+/// sprig: an error of mergo gives "", with part of the work done.
+fn without_error(result: Outcome) -> Outcome {
+    match result {
+        Err(FuncError::Message(_)) => Ok("".into()),
+        other => other,
+    }
 }
 
 fn merged(args: &[Value], overwrite: bool) -> Outcome {
@@ -117,6 +135,14 @@ fn merge_into(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Resu
         // mergo: maps are merged even if the target's is empty and is replaced right after.
         if let (Some(Value::Map(old)), Value::Map(new)) = (&old, &new) {
             merge_into(old, new, overwrite, depth + 1)?;
+        }
+        // mergo: a pointer takes only a pointer, or a value of its own type.
+        if let (Some(Value::Object(old)), false) = (&old, overwrite)
+            && old.kind() == "ptr"
+            && matches!(new.kind(), "map" | "struct")
+            && old.type_name().strip_prefix('*') != Some(&*new.type_name())
+        {
+            return Err(failure("src and dst must be of same type"));
         }
         match &old {
             Some(old) if !is_unset(old) => {
@@ -201,6 +227,6 @@ fn copied(value: &Value, depth: usize) -> Outcome {
             Value::Map(Map::typed(map.ty, entries))
         }
         // Objects cannot be changed by a template, so they may stay shared.
-        other => other.clone(),
+        other => crate::semver::copied(other).unwrap_or_else(|| other.clone()),
     })
 }

@@ -117,7 +117,7 @@ fn decode_base32(text: &[u8]) -> Result<Vec<u8>, String> {
         let mut digits = 8;
         for j in 0..8 {
             let at = text.len() - rest.len();
-            let Some((&b, after)) = rest.split_first() else { return Err(corrupt(at)) };
+            let Some((&b, after)) = rest.split_first() else { return Err(corrupt(at - j)) };
             rest = after;
             if b == b'=' && j >= 2 && rest.len() < 8 {
                 // The rest of the last group must be padding.

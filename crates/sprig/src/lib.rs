@@ -35,6 +35,8 @@ mod regex;
 pub mod semver;
 mod strings;
 mod table;
+#[cfg(test)]
+mod tests;
 mod unicode;
 mod url;
 mod xstrings;

@@ -45,12 +45,20 @@ pub(crate) fn chunk(args: &[Value]) -> Outcome {
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     #[allow(clippy::cast_precision_loss, reason = "sprig computes it with floats")]
     let count = truncate(((length - 1) as f64 / size as f64).floor() + 1.0);
-    if count < 0 || size < 0 && count > 0 || count > 1 << 40 {
+    if !(0..1 << 40).contains(&count) {
         return Err(out_of_range());
     }
+    let lists = |lists| Ok(Value::List(List::new(ElemType::AnyList, lists)));
+    if size <= 0 {
+        // sprig: a negative size is not refused; its arithmetic leaves one chunk of one element, or none.
+        return match (count, items.as_slice()) {
+            (0, _) => lists(Vec::new()),
+            (1, [only]) if size < -1 => lists(vec![Value::list(vec![only.clone()])]),
+            _ => Err(out_of_range()),
+        };
+    }
     let size = usize::try_from(size).unwrap_or(0).max(1);
-    let chunks = items.chunks(size).map(|chunk| Value::list(chunk.to_vec())).collect();
-    Ok(Value::List(List::new(ElemType::AnyList, chunks)))
+    lists(items.chunks(size).map(|chunk| Value::list(chunk.to_vec())).collect())
 }
 
 /// `first LIST`.
@@ -126,7 +134,7 @@ pub(crate) fn has(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
 
 /// Whether one of the elements is deeply equal; that is work, and within a loop a lot of it.
 fn contains(state: &mut State<'_, '_>, items: &[Value], value: &Value) -> Result<bool, FuncError> {
-    state.spend(u64::try_from(items.len() / 16).unwrap_or(u64::MAX))?;
+    state.spend(u64::try_from(items.len() / 4).unwrap_or(u64::MAX))?;
     Ok(items.iter().any(|item| deep_equal(value, item)))
 }
 

@@ -254,12 +254,10 @@ fn collection(f: &mut Funcs) {
     f.insert("values", &[Map], |s, a| made(s, dict::values(a)));
     f.insert_variadic("pick", &[Map, String], |s, a| made(s, dict::pick(a)));
     f.insert_variadic("omit", &[Map, String], |s, a| made(s, dict::omit(a)));
-    for name in ["merge", "mustMerge"] {
-        f.insert_variadic(name, &[Map, Map], |_, a| dict::merge(a));
-    }
-    for name in ["mergeOverwrite", "mustMergeOverwrite"] {
-        f.insert_variadic(name, &[Map, Map], |_, a| dict::merge_overwrite(a));
-    }
+    f.insert_variadic("merge", &[Map, Map], |_, a| dict::merge(a));
+    f.insert_variadic("mustMerge", &[Map, Map], |_, a| dict::must_merge(a));
+    f.insert_variadic("mergeOverwrite", &[Map, Map], |_, a| dict::merge_overwrite(a));
+    f.insert_variadic("mustMergeOverwrite", &[Map, Map], |_, a| dict::must_merge_overwrite(a));
     f.insert_variadic("dig", &[Any], |_, a| dict::dig(a));
     f.insert("deepCopy", &[Any], |s, a| made(s, dict::deep_copy(a)));
     f.insert("mustDeepCopy", &[Any], |s, a| made(s, dict::deep_copy(a)));

@@ -58,8 +58,7 @@ fn load_dir(path: &Path, limits: &Limits) -> Result<Chart, Error> {
         Ok(text) => Rules::parse(&String::from_utf8_lossy(&text))?,
         Err(_) => Rules::default(),
     };
-    let mut walk =
-        Walk { rules: rules.with_defaults(), budget: Budget::new(limits), files: Vec::new() };
+    let mut walk = Walk { rules: rules.with_defaults(), budget: Budget::new(limits), files: Vec::new() };
     walk.directory(path, "", 0)?;
     load::from_files(walk.files, &mut walk.budget)
 }

@@ -178,8 +178,18 @@ mod tests {
     #[test]
     fn charts_are_refused_in_helms_words() {
         for (name, chart, files, message) in [
-            ("chart.01", "apiVersion: v2\nversion: 0.1.0\n", vec![], "validation: chart.metadata.name is required"),
-            ("chart.02", "apiVersion: v2\nname: lab\n", vec![], "validation: chart.metadata.version is required"),
+            (
+                "chart.01",
+                "apiVersion: v2\nversion: 0.1.0\n",
+                vec![],
+                "validation: chart.metadata.name is required",
+            ),
+            (
+                "chart.02",
+                "apiVersion: v2\nname: lab\n",
+                vec![],
+                "validation: chart.metadata.version is required",
+            ),
             (
                 "chart.03",
                 "apiVersion: v2\nname: lab\nversion: abc\n",
@@ -270,6 +280,12 @@ mod tests {
             "apiVersion: v2\nname: lab\nversion: 0.1.0\ndependencies: [{name: q, version: 1}, {name: r, version: 1}]\n",
         )])
         .unwrap();
-        assert!(chart.check_installable().unwrap_err().to_string().ends_with("missing in charts/ directory: q, r"));
+        assert!(
+            chart
+                .check_installable()
+                .unwrap_err()
+                .to_string()
+                .ends_with("missing in charts/ directory: q, r")
+        );
     }
 }

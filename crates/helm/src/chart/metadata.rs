@@ -102,7 +102,11 @@ pub struct Dependency {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub enabled: bool,
     /// Values of the child that become the parent's.
-    #[serde(rename = "import-values", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_default")]
+    #[serde(
+        rename = "import-values",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_default"
+    )]
     pub import_values: Vec<ImportValue>,
     /// The name it has inside the parent.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -184,10 +188,8 @@ impl Metadata {
                 maintainer
             });
         if let Some(maintainers) = maintainers {
-            self.maintainers = maintainers
-                .into_iter()
-                .collect::<Option<_>>()
-                .ok_or_else(|| NULL_MAINTAINER.to_owned())?;
+            self.maintainers =
+                maintainers.into_iter().collect::<Option<_>>().ok_or_else(|| NULL_MAINTAINER.to_owned())?;
         }
         if let Some(dependencies) = read_dependencies(decoder, object) {
             self.dependencies =
@@ -334,7 +336,9 @@ fn import_value(value: &Value) -> ImportValue {
 fn sanitize(text: &mut String) {
     let clean = |c: char| match c {
         c if c.is_whitespace() => Some(' '),
-        c if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}') => {
+        c if c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}') =>
+        {
             None
         }
         c => Some(c),

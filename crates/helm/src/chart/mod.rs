@@ -103,8 +103,7 @@ impl Chart {
     fn collect_crds(&self, path: &str, crds: &mut Vec<Crd>) {
         for file in &self.files {
             let extension = file.name.rsplit_once('.').map_or("", |(_, extension)| extension);
-            let manifest =
-                ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+            let manifest = ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known));
             if file.name.starts_with("crds/") && manifest {
                 crds.push(Crd { path: format!("{path}/{}", file.name), file: file.clone() });
             }
@@ -129,7 +128,11 @@ impl Chart {
             .map(|wanted| wanted.name.as_str())
             .filter(|wanted| !self.dependencies.iter().any(|chart| chart.name() == *wanted))
             .collect();
-        if missing.is_empty() { Ok(()) } else { Err(Error::MissingDependencies { names: missing.join(", ") }) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::MissingDependencies { names: missing.join(", ") })
+        }
     }
 }
 

@@ -47,7 +47,11 @@ impl Hook {
 
     /// The policies that count: Helm's default when none is given.
     pub fn effective_delete_policies(&self) -> &[DeletePolicy] {
-        if self.delete_policies.is_empty() { &[DeletePolicy::BeforeHookCreation] } else { &self.delete_policies }
+        if self.delete_policies.is_empty() {
+            &[DeletePolicy::BeforeHookCreation]
+        } else {
+            &self.delete_policies
+        }
     }
 }
 
@@ -156,8 +160,10 @@ pub(super) enum Class {
 pub(super) fn classify(document: Document) -> Class {
     let annotations = &document.head.annotations;
     let Some(events) = annotations.get(EVENTS) else { return Class::Document(document) };
-    let words = |text: &str| -> Vec<String> { text.split(',').map(|word| word.trim().to_lowercase()).collect() };
-    let Ok(events) = words(events).iter().map(|word| word.parse()).collect::<Result<Vec<HookEvent>, _>>() else {
+    let words =
+        |text: &str| -> Vec<String> { text.split(',').map(|word| word.trim().to_lowercase()).collect() };
+    let Ok(events) = words(events).iter().map(|word| word.parse()).collect::<Result<Vec<HookEvent>, _>>()
+    else {
         return Class::Unknown;
     };
     // Helm keeps policies that it does not know, and never acts on them.
@@ -193,7 +199,11 @@ mod tests {
         use HookEvent::{PostUpgrade, PreInstall, Test};
         for (annotations, hooks, documents) in [
             (r#"{"helm.sh/hook": nonsense}"#, vec![], 0),
-            (r#"{"helm.sh/hook": " Pre-Install , POST-upgrade"}"#, vec![(vec![PreInstall, PostUpgrade], 0)], 0),
+            (
+                r#"{"helm.sh/hook": " Pre-Install , POST-upgrade"}"#,
+                vec![(vec![PreInstall, PostUpgrade], 0)],
+                0,
+            ),
             (r#"{"helm.sh/hook": test-success, "helm.sh/hook-weight": "-5"}"#, vec![(vec![Test], -5)], 0),
             (r#"{"helm.sh/hook": crd-install}"#, vec![], 0),
             (r#"{"helm.sh/hook": ""}"#, vec![], 0),
@@ -207,7 +217,8 @@ mod tests {
             let found: Vec<_> = manifest.hooks.iter().map(|h| (h.events.clone(), h.weight)).collect();
             assert_eq!((found, manifest.documents.len()), (hooks, documents), "{annotations}");
         }
-        let hook = &sorted(r#"{"helm.sh/hook": test, "helm.sh/hook-delete-policy": "hook-failed, x"}"#).hooks[0];
+        let hook =
+            &sorted(r#"{"helm.sh/hook": test, "helm.sh/hook-delete-policy": "hook-failed, x"}"#).hooks[0];
         assert_eq!(hook.effective_delete_policies(), [DeletePolicy::HookFailed]);
     }
 

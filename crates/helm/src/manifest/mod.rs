@@ -101,10 +101,11 @@ impl Manifest {
     pub fn from_text(text: &str) -> Result<Self, Error> {
         let mut manifest = Self::default();
         for document in split(text) {
-            let (source, text) = match document.strip_prefix("# Source: ").and_then(|rest| rest.split_once('\n')) {
-                Some((source, text)) => (source.trim_end().to_owned(), text),
-                None => (String::new(), document),
-            };
+            let (source, text) =
+                match document.strip_prefix("# Source: ").and_then(|rest| rest.split_once('\n')) {
+                    Some((source, text)) => (source.trim_end().to_owned(), text),
+                    None => (String::new(), document),
+                };
             let head = Head::parse(text.as_bytes())
                 .map_err(|message| Error::ParseDocument { template: source.clone(), message })?;
             // `to_text` ended the document with one newline more than it has.
@@ -157,6 +158,9 @@ impl Document {
 pub(crate) fn objects(source: &str, text: &str) -> Result<Vec<serde_json::Value>, Error> {
     let error = |message| Error::ParseDocument { template: source.to_owned(), message };
     let value = pintle_goyaml::parse(text.as_bytes()).map_err(|e| error(e.to_string()))?;
+    if crate::values::is_too_deep(&value) {
+        return Err(error("the document is nested too deep".to_owned()));
+    }
     let mut found = Vec::new();
     flatten(value, source, 0, &mut found)?;
     Ok(found)
@@ -168,12 +172,17 @@ fn flatten(
     depth: usize,
     found: &mut Vec<serde_json::Value>,
 ) -> Result<(), Error> {
-    let error = |message: &str| Error::ParseDocument { template: source.to_owned(), message: message.to_owned() };
+    let error =
+        |message: &str| Error::ParseDocument { template: source.to_owned(), message: message.to_owned() };
     if depth > 8 {
         return Err(error("lists are nested too deep"));
     }
     let Value::Object(object) = &mut value else {
-        return if matches!(value, Value::Null) { Ok(()) } else { Err(error("a document must be an object")) };
+        return if matches!(value, Value::Null) {
+            Ok(())
+        } else {
+            Err(error("a document must be an object"))
+        };
     };
     let is_list = matches!(object.get("kind"), Some(Value::String(kind)) if kind.ends_with("List"));
     match object.get_mut("items") {
@@ -254,7 +263,11 @@ mod tests {
                 "kind: A\n\n---\n\n\n# c\nkind: B\n# end\n",
                 "---\n# Source: lab/templates/case.yaml\nkind: A\n\n\n---\n# Source: lab/templates/case.yaml\n# c\nkind: B\n# end\n",
             ),
-            ("manifest.split.11", "# just comment\n", "---\n# Source: lab/templates/case.yaml\n# just comment\n"),
+            (
+                "manifest.split.11",
+                "# just comment\n",
+                "---\n# Source: lab/templates/case.yaml\n# just comment\n",
+            ),
             ("manifest.split.09", "kind: A\n---\n", "---\n# Source: lab/templates/case.yaml\nkind: A\n"),
             ("manifest.parse.08", "kind: 5\n", "---\n# Source: lab/templates/case.yaml\nkind: 5\n"),
         ] {
@@ -287,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_stored_text_reads_back() {
-        let text = "kind: Service\nmetadata: {name: s, namespace: n}\n---\nkind: Secret\nmetadata: {name: x}\n";
+        let text =
+            "kind: Service\nmetadata: {name: s, namespace: n}\n---\nkind: Secret\nmetadata: {name: x}\n";
         let first = manifest(text).unwrap();
         let kinds: Vec<_> = first.documents.iter().map(|d| d.head.kind.as_str()).collect();
         assert_eq!(kinds, ["Secret", "Service"]);
@@ -298,9 +312,12 @@ mod tests {
 
     #[test]
     fn lists_are_flattened_and_comments_are_nothing() {
-        let text = "kind: List\nitems:\n- {kind: A, i: 1}\n- {kind: BList, items: [{kind: B}]}\n---\n# none\n";
+        let text =
+            "kind: List\nitems:\n- {kind: A, i: 1}\n- {kind: BList, items: [{kind: B}]}\n---\n# none\n";
         let manifest = manifest(text).unwrap();
         let objects: Vec<_> = manifest.documents.iter().flat_map(|d| d.objects().unwrap()).collect();
+        let deep = format!("kind: A\na: {}{}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(super::objects("x", &deep).is_err());
         assert_eq!(serde_json::json!(objects), serde_json::json!([{"kind": "A", "i": 1}, {"kind": "B"}]));
     }
 }

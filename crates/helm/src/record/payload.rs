@@ -31,17 +31,22 @@ pub fn encode(record: &Record) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// The bytes are no record, or larger than 64 MiB when decompressed.
 pub fn decode(payload: &[u8]) -> Result<Record, Error> {
+    decode_within(payload, MAX_BYTES)
+}
+
+/// As [`decode`], with a limit in bytes.
+pub(super) fn decode_within(payload: &[u8], limit: u64) -> Result<Record, Error> {
     let bytes = STANDARD.decode(payload.trim_ascii()).map_err(|source| Error::Base64 { source })?;
     if !bytes.starts_with(&[0x1f, 0x8b, 0x08]) {
         return parse(&bytes);
     }
     let mut json = Vec::new();
     MultiGzDecoder::new(bytes.as_slice())
-        .take(MAX_BYTES + 1)
+        .take(limit.saturating_add(1))
         .read_to_end(&mut json)
         .map_err(|source| Error::Gzip { source })?;
-    if json.len() as u64 > MAX_BYTES {
-        return Err(Error::TooLarge { limit: MAX_BYTES });
+    if json.len() as u64 > limit {
+        return Err(Error::TooLarge { limit });
     }
     parse(&json)
 }
@@ -65,7 +70,9 @@ pub(super) mod bytes {
         serializer.serialize_str(&STANDARD.encode(data))
     }
 
-    pub(in crate::record) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(in crate::record) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
         STANDARD.decode(text).map_err(serde::de::Error::custom)
     }

@@ -137,7 +137,12 @@ impl KubeVersion {
         let number = |i: usize| numbers.get(i).map(ToString::to_string).unwrap_or_default();
         let version = if text.starts_with('v') { text.to_owned() } else { format!("v{text}") };
         let comparable: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-        Ok(Self { version, major: number(0), minor: number(1), comparable: format!("v{}", comparable.join(".")) })
+        Ok(Self {
+            version,
+            major: number(0),
+            minor: number(1),
+            comparable: format!("v{}", comparable.join(".")),
+        })
     }
 
     /// What a cluster says of itself.

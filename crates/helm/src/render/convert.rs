@@ -93,7 +93,9 @@ impl Serialize for Form<'_> {
         match self.value {
             Value::Nil => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Int(number, kind) if kind.is_unsigned() => serializer.serialize_u64(number.cast_unsigned()),
+            Value::Int(number, kind) if kind.is_unsigned() => {
+                serializer.serialize_u64(number.cast_unsigned())
+            }
             Value::Int(number, _) => serializer.serialize_i64(*number),
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Complex(..) => Err(S::Error::custom("json: unsupported type: complex128")),
@@ -108,7 +110,8 @@ impl Serialize for Form<'_> {
             Value::Map(map) => {
                 // A copy: a map within itself must not be borrowed twice.
                 let entries = map.snapshot();
-                serializer.collect_map(entries.iter().map(|(key, value)| (key.to_string_lossy(), inner(value))))
+                serializer
+                    .collect_map(entries.iter().map(|(key, value)| (key.to_string_lossy(), inner(value))))
             }
             Value::Object(object) => match object.to_plain() {
                 Some(plain) => inner(&plain).serialize(serializer),

@@ -15,17 +15,23 @@ const SECOND: f64 = 1e9;
 pub(super) fn add(funcs: &mut Funcs) {
     funcs.insert("mustToDuration", &[Type::Any], must_to_duration);
     funcs.insert("durationSeconds", &[Type::Any], |_, args| Ok(Value::Float(units(args, SECOND))));
-    funcs.insert("durationMilliseconds", &[Type::Any], |_, args| Ok(Value::int64(nanoseconds(args) / 1_000_000)));
+    funcs.insert("durationMilliseconds", &[Type::Any], |_, args| {
+        Ok(Value::int64(nanoseconds(args) / 1_000_000))
+    });
     funcs.insert("durationMicroseconds", &[Type::Any], |_, args| Ok(Value::int64(nanoseconds(args) / 1_000)));
     funcs.insert("durationNanoseconds", &[Type::Any], |_, args| Ok(Value::int64(nanoseconds(args))));
     funcs.insert("durationMinutes", &[Type::Any], |_, args| Ok(Value::Float(units(args, 60.0 * SECOND))));
     funcs.insert("durationHours", &[Type::Any], |_, args| Ok(Value::Float(units(args, 3600.0 * SECOND))));
-    funcs.insert("durationDays", &[Type::Any], |_, args| Ok(Value::Float(units(args, 3600.0 * SECOND) / 24.0)));
+    funcs.insert("durationDays", &[Type::Any], |_, args| {
+        Ok(Value::Float(units(args, 3600.0 * SECOND) / 24.0))
+    });
     funcs.insert("durationWeeks", &[Type::Any], |_, args| {
         Ok(Value::Float(units(args, 3600.0 * SECOND) / 24.0 / 7.0))
     });
     funcs.insert("durationRoundTo", &[Type::Any, Type::Any], |_, args| Ok(adjust(args, Duration::rounded)));
-    funcs.insert("durationTruncateTo", &[Type::Any, Type::Any], |_, args| Ok(adjust(args, Duration::truncated)));
+    funcs.insert("durationTruncateTo", &[Type::Any, Type::Any], |_, args| {
+        Ok(adjust(args, Duration::truncated))
+    });
 }
 
 fn must_to_duration(_: &mut State<'_, '_>, args: &[Value]) -> Outcome {

@@ -162,7 +162,11 @@ impl Level {
     fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("template: ")?;
         if rest.starts_with("no template ") {
-            return Some(Self { location: String::new(), executing: String::new(), message: text.to_owned() });
+            return Some(Self {
+                location: String::new(),
+                executing: String::new(),
+                message: text.to_owned(),
+            });
         }
         Self::parse_executing(rest).or_else(|| {
             let (location, message) = rest.rsplit_once(": ")?;

@@ -16,15 +16,7 @@ const MAX_INCLUDES: usize = 1_000;
 /// # Compatibility
 /// As Helm v4 `pkg/engine/funcs.go:funcMap` and `engine.go:initFunMap`.
 pub(super) fn table() -> Funcs {
-    let mut funcs = Funcs::builtins();
-    let sprig = pintle_sprig::funcs();
-    for name in sprig.names() {
-        // sprig's `slice` replaces Go's.
-        if let Some(func) = sprig.get(name) {
-            let add = if func.signature.variadic { Funcs::insert_variadic } else { Funcs::insert };
-            add(&mut funcs, name, func.signature.params, func.call);
-        }
-    }
+    let mut funcs = pintle_sprig::funcs();
     funcs.insert("include", &[Type::String, Type::Any], include);
     funcs.insert("tpl", &[Type::String, Type::Any], tpl);
     funcs.insert("required", &[Type::String, Type::Any], required);
@@ -32,7 +24,9 @@ pub(super) fn table() -> Funcs {
     funcs.insert("lookup", &[Type::String, Type::String, Type::String, Type::String], lookup);
     // Helm: names are resolved only with a flag that a chart cannot set, because a chart could send values away.
     funcs.insert("getHostByName", &[Type::String], |_, _| Ok(Value::string("")));
-    funcs.insert("toYaml", &[Type::Any], |state, args| yaml(state, convert::to_yaml(arg(args)).unwrap_or_default()));
+    funcs.insert("toYaml", &[Type::Any], |state, args| {
+        yaml(state, convert::to_yaml(arg(args)).unwrap_or_default())
+    });
     funcs.insert("mustToYaml", &[Type::Any], |state, args| {
         let text = convert::to_yaml(arg(args)).map_err(FuncError::Message)?;
         yaml(state, text)

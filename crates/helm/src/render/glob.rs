@@ -127,7 +127,8 @@ fn matches(tokens: &[&Token], name: &[char], budget: &mut u32) -> bool {
         }),
         Token::Part | Token::Any => {
             let across = matches!(token, Token::Any);
-            let end = if across { name.len() } else { name.iter().position(|c| *c == '/').unwrap_or(name.len()) };
+            let end =
+                if across { name.len() } else { name.iter().position(|c| *c == '/').unwrap_or(name.len()) };
             (0..=end).any(|taken| matches(rest, name.get(taken..).unwrap_or_default(), budget))
         }
         Token::Either(alternatives) => alternatives.iter().any(|alternative| {

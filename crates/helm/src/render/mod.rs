@@ -208,7 +208,10 @@ fn funcs() -> &'static Funcs {
 /// Which templates a release has depends on its values: they disable subcharts and name them. So there may be several
 /// sets; few releases of a chart differ in that.
 #[derive(Clone, Default)]
-pub(crate) struct ParsedTemplates(Arc<Mutex<Vec<(Vec<String>, TemplateSet)>>>);
+pub(crate) struct ParsedTemplates(Arc<Mutex<Sets>>);
+
+/// The names of all templates, and the set of them.
+type Sets = Vec<(Vec<String>, TemplateSet)>;
 
 /// More different sets than this are not kept.
 const MAX_SETS: usize = 4;
@@ -223,7 +226,8 @@ impl ParsedTemplates {
         // Parsed without the lock: another release may do the same work, but none has to wait.
         let mut set = TemplateSet::new();
         for template in templates {
-            set.parse(&template.name, &template.text, funcs()).map_err(|source| error::of_parsing(&source))?;
+            set.parse(&template.name, &template.text, funcs())
+                .map_err(|source| error::of_parsing(&source))?;
         }
         let mut sets = self.lock();
         if sets.len() >= MAX_SETS {
@@ -233,7 +237,7 @@ impl ParsedTemplates {
         Ok(set)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Vec<String>, TemplateSet)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Sets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -48,14 +48,25 @@ fn helms_functions() {
         (r#"a: {{ tpl "{{ .Release.Name }}<no value>" . }}"#, "a: rel"),
         (r#"a: {{ toYaml (dict "b" 1 "a" (list)) | nindent 2 }}"#, "a: \n  a: []\n  b: 1"),
         (r#"a: {{ (fromYaml "x: 010").x }}"#, "a: 8"),
-        (r#"a: {{ fromYaml "- a" | toJson }}"#, r#"a: {"Error":"error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}"}"#),
+        (
+            r#"a: {{ fromYaml "- a" | toJson }}"#,
+            r#"a: {"Error":"error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}"}"#,
+        ),
         (r#"a: {{ lookup "v1" "Secret" "ns" "n" | toJson }}"#, "a: {}"),
-        (r#"a: {{ .Capabilities.KubeVersion }} {{ .Capabilities.APIVersions.Has "apps/v1" }}"#, "a: v1.37.0 true"),
-        (r#"a: {{ typeOf . }} {{ typeOf .Values }} {{ .Chart.AppVersion }} {{ .Chart.IsRoot }}"#, "a: common.Values common.Values 1.2.3 true"),
+        (
+            r#"a: {{ .Capabilities.KubeVersion }} {{ .Capabilities.APIVersions.Has "apps/v1" }}"#,
+            "a: v1.37.0 true",
+        ),
+        (
+            r#"a: {{ typeOf . }} {{ typeOf .Values }} {{ .Chart.AppVersion }} {{ .Chart.IsRoot }}"#,
+            "a: common.Values common.Values 1.2.3 true",
+        ),
         (r#"a: {{ durationTruncateTo "2h13m" "30m" }} {{ durationDays "36h" }}"#, "a: 2h0m0s 1.5"),
         (r#"a: {{ toToml (dict "a" 1 "d" (dict "e" true)) | quote }}"#, r#"a: "a = 1\n\n[d]\n  e = true\n""#),
         (r#"a: {{ fromToml "a = 1\n[b]\nc = \"x\"" | toJson }}"#, r#"a: {"a":1,"b":{"c":"x"}}"#),
         (r#"a: {{ getHostByName "localhost" }}."#, "a: ."),
+        // Go's own functions stay Go's: `and` does not evaluate what it does not need.
+        (r#"a: {{ and .Values.zz (fail "evaluated") | default "none" }}"#, "a: none"),
     ] {
         assert_eq!(one(template).as_deref(), Ok(expected), "{template}");
     }
@@ -92,7 +103,9 @@ fn includes_end_at_a_thousand() {
         )
     };
     assert_eq!(one(&template(1000)).as_deref(), Ok("a: end"));
-    assert!(one(&template(1001)).unwrap_err().contains("nested reference name: t: unable to execute template"));
+    assert!(
+        one(&template(1001)).unwrap_err().contains("nested reference name: t: unable to execute template")
+    );
     let endless = r#"{{ define "t" }}{{ tpl "{{ include \"t\" . }}" . }}{{ end }}{{ include "t" . }}"#;
     assert!(one(endless).is_err());
 }
@@ -135,7 +148,10 @@ fn dependencies_are_switched_named_and_imported() {
             "{}",
             "---\n# Source: lab/templates/a.yaml\nkind: A\nv: {\"got\":{\"b\":1},\"one\":{\"a\":{\"b\":1},\"global\":{}},\"tags\":{\"t\":false}}\n\n---\n# Source: lab/charts/one/templates/k.yaml\nkind: K\nn: one\n\n",
         ),
-        ("one: {enabled: false}", "---\n# Source: lab/templates/a.yaml\nkind: A\nv: {\"one\":{\"enabled\":false},\"tags\":{\"t\":false}}\n\n"),
+        (
+            "one: {enabled: false}",
+            "---\n# Source: lab/templates/a.yaml\nkind: A\nv: {\"one\":{\"enabled\":false},\"tags\":{\"t\":false}}\n\n",
+        ),
     ] {
         let layer = Values::from_yaml(layer.as_bytes()).unwrap();
         let coalesced = coalesce(&chart, [layer], CoalesceOptions::default()).unwrap();
@@ -157,10 +173,18 @@ fn dependencies_are_switched_named_and_imported() {
 struct OneSecret;
 
 impl Lookup for OneSecret {
-    fn lookup(&self, api: &str, kind: &str, namespace: &str, name: &str) -> Result<serde_json::Value, String> {
+    fn lookup(
+        &self,
+        api: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<serde_json::Value, String> {
         match name {
             "forbidden" => Err("secrets \"forbidden\" is forbidden".to_owned()),
-            _ => Ok(serde_json::json!({"kind": kind, "apiVersion": api, "at": format!("{namespace}/{name}"), "n": 3})),
+            _ => Ok(
+                serde_json::json!({"kind": kind, "apiVersion": api, "at": format!("{namespace}/{name}"), "n": 3}),
+            ),
         }
     }
 }
@@ -168,7 +192,8 @@ impl Lookup for OneSecret {
 #[test]
 fn lookup_asks_the_cluster() {
     let ask = |template: &str| render_with(&[("templates/a.yaml", template)], "", Arc::new(OneSecret));
-    let found = ask(r#"kind: {{ (lookup "v1" "Secret" "ns" "x").at }} {{ typeOf (lookup "v1" "Secret" "" "").n }}"#);
+    let found =
+        ask(r#"kind: {{ (lookup "v1" "Secret" "ns" "x").at }} {{ typeOf (lookup "v1" "Secret" "" "").n }}"#);
     assert!(found.unwrap().to_text().contains("kind: ns/x int64"));
     let error = ask(r#"{{ lookup "v1" "Secret" "ns" "forbidden" }}"#).unwrap_err();
     assert!(error.ends_with("error calling lookup: secrets \"forbidden\" is forbidden"), "{error}");
@@ -176,7 +201,8 @@ fn lookup_asks_the_cluster() {
 
 #[test]
 fn budgets_hold() {
-    let chart = Arc::new(from_texts(&[CHART, ("templates/a.yaml", "{{ range until 100000 }}x{{ end }}")]).unwrap());
+    let chart =
+        Arc::new(from_texts(&[CHART, ("templates/a.yaml", "{{ range until 100000 }}x{{ end }}")]).unwrap());
     let coalesced = coalesce(&chart, [], CoalesceOptions::default()).unwrap();
     let lookup: Arc<dyn Lookup> = Arc::new(NoCluster);
     for options in [

@@ -159,7 +159,8 @@ impl Walk<'_> {
                     own.insert(&key, Node::Table(merged));
                 }
                 (Node::Table(_), Some(Node::Leaf(_))) => {
-                    self.warnings.push(format!("Conflict: cannot merge map onto non-map for {key:?}. Skipping."));
+                    self.warnings
+                        .push(format!("Conflict: cannot merge map onto non-map for {key:?}. Skipping."));
                 }
                 (Node::Leaf(_), Some(Node::Table(_))) => {
                     self.warnings.push(format!("key {key} is table. Skipping"));

@@ -108,8 +108,10 @@ fn by_condition(dependency: &mut Dependency, values: &Table, path: &str, warning
                     dependency.enabled = enabled;
                     return;
                 }
-                _ => warnings
-                    .push(format!("returned non-bool value for condition {condition} of {}", dependency.name)),
+                _ => warnings.push(format!(
+                    "returned non-bool value for condition {condition} of {}",
+                    dependency.name
+                )),
             },
         }
     }

@@ -170,6 +170,19 @@ fn normalise(value: &mut Value, depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a value is nested deeper than any recursion here should go.
+pub(crate) fn is_too_deep(value: &Value) -> bool {
+    fn deeper(value: &Value, depth: usize) -> bool {
+        depth > MAX_DEPTH
+            || match value {
+                Value::Array(items) => items.iter().any(|item| deeper(item, depth + 1)),
+                Value::Object(entries) => entries.values().any(|item| deeper(item, depth + 1)),
+                _ => false,
+            }
+    }
+    deeper(value, 0)
+}
+
 /// JSON into the tree; numbers keep their kind.
 pub(crate) fn from_json(json: &serde_json::Value) -> Value {
     match json {
@@ -198,9 +211,9 @@ pub(crate) fn to_json(value: &Value) -> serde_json::Value {
         Value::Float(number) => float_to_json(*number),
         Value::String(text) => text.as_str().into(),
         Value::Array(items) => items.iter().map(to_json).collect(),
-        Value::Object(entries) => {
-            serde_json::Value::Object(entries.iter().map(|(key, value)| (key.clone(), to_json(value))).collect())
-        }
+        Value::Object(entries) => serde_json::Value::Object(
+            entries.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+        ),
     }
 }
 

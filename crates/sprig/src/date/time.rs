@@ -57,8 +57,12 @@ impl Zone {
             Self::Utc => ("UTC".to_owned(), 0, false),
             Self::Fixed(name, offset) => (name.clone(), *offset, false),
             Self::Local(zone) | Self::Named(zone) => {
-                let bound = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
-                let info = zone.to_offset_info(Timestamp::from_second(seconds).unwrap_or(bound));
+                // Beyond the years that jiff knows the rules repeat with the calendar, every 400 years.
+                const CYCLE: i64 = 146_097 * 86_400;
+                let last = Timestamp::MAX.as_second();
+                let within =
+                    if seconds > last { last - CYCLE + (seconds - last).rem_euclid(CYCLE) } else { seconds };
+                let info = zone.to_offset_info(Timestamp::from_second(within).unwrap_or(Timestamp::MIN));
                 let offset = i64::from(info.offset().seconds());
                 (info.abbreviation().to_owned(), offset, info.dst().is_dst())
             }
@@ -286,7 +290,9 @@ impl Object for Time {
     }
 
     fn to_plain(&self) -> Option<Value> {
-        Some(self.format(b"2006-01-02T15:04:05.999999999Z07:00").into())
+        // Go: years of more than four digits have no RFC 3339.
+        let year = self.fields().date.year;
+        (0..=9999).contains(&year).then(|| self.format(b"2006-01-02T15:04:05.999999999Z07:00").into())
     }
 
     fn equals(&self, other: &dyn Object) -> bool {

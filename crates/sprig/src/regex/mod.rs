@@ -82,13 +82,25 @@ fn checked_compile(pattern: &[u8]) -> Result<Rc<Program>, FuncError> {
 type Compile = fn(&[u8]) -> Result<Rc<Program>, FuncError>;
 
 impl Program {
+    /// The first match from `at` on.
+    fn find_at(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
+        loop {
+            let range = self.regex.find_at(text, at)?.range();
+            // Go: positions are between runes; `\B` as ASCII would hold within one.
+            if !range.is_empty() || !is_within_rune(text, range.start) {
+                return Some(range);
+            }
+            at = range.start + 1;
+        }
+    }
+
     /// Go's `allMatches`: an empty match right after another one does not count.
     fn matches(&self, text: &[u8], count: i64) -> Result<Vec<Range<usize>>, FuncError> {
         let count = if count < 0 { text.len() + 1 } else { usize::try_from(count).unwrap_or(usize::MAX) };
         let mut found = Vec::new();
         let (mut at, mut end) = (0, None);
         while found.len() < count && at <= text.len() {
-            let Some(range) = self.regex.find_at(text, at).map(|found| found.range()) else { break };
+            let Some(range) = self.find_at(text, at) else { break };
             let accepted = range.end != at || Some(range.start) != end;
             at = if range.end == at { at + width(text, at) } else { range.end };
             end = Some(range.end);
@@ -105,8 +117,8 @@ impl Program {
         let mut out = Vec::with_capacity(text.len());
         let (mut done, mut at) = (0, 0);
         while at <= text.len() {
-            let Some(captures) = self.regex.captures_at(text, at) else { break };
-            let Some(range) = captures.get(0).map(|found| found.range()) else { break };
+            let Some(range) = self.find_at(text, at) else { break };
+            let Some(captures) = self.regex.captures_at(text, range.start.max(at)) else { break };
             out.extend_from_slice(text.get(done..range.start).unwrap_or_default());
             if range.end > done || range.start == 0 {
                 write(&mut out, &captures);
@@ -149,6 +161,17 @@ impl Program {
         }
         out.extend_from_slice(rest);
     }
+}
+
+/// Whether `at` lies within a well-formed rune.
+fn is_within_rune(text: &[u8], at: usize) -> bool {
+    (1..4).any(|back| {
+        let start = at.checked_sub(back);
+        start
+            .and_then(|start| text.get(start..))
+            .and_then(unicode::decode)
+            .is_some_and(|rune| rune.width > back)
+    })
 }
 
 /// How wide the rune at `at` is; one at the end, to get beyond it.

@@ -26,6 +26,7 @@ use crate::args::Args;
 use crate::go::{Outcome, failure};
 
 pub use constraint::Constraint;
+pub(crate) use object::copied;
 
 /// Why a version or a constraint cannot be read; shown with Go's text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,16 @@ pub(super) fn pointer(version: Version) -> Value {
     Value::Object(Rc::new(Shared { version, pointer: true }))
 }
 
+/// What `deepCopy` makes of a version.
+pub(crate) fn copied(value: &Value) -> Option<Value> {
+    let pointer = value.as_object::<Shared>()?.pointer;
+    // Go: copystructure cannot see private fields, so the copy is 0.0.0.
+    let empty = String::new;
+    let version =
+        Version { major: 0, minor: 0, patch: 0, pre: empty(), metadata: empty(), original: empty() };
+    Some(Value::Object(Rc::new(Shared { version, pointer })))
+}
+
 fn plain(version: Version) -> Value {
     Value::Object(Rc::new(Shared { version, pointer: false }))
 }

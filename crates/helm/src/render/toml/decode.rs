@@ -271,7 +271,7 @@ impl<'t> Parser<'t> {
 
     fn scalar(&mut self) -> Outcome<Value> {
         let rest = self.rest();
-        let end = rest.find(|c: char| matches!(c, ',' | ']' | '}' | '#' | '\n' | '\r')).unwrap_or(rest.len());
+        let end = rest.find([',', ']', '}', '#', '\n', '\r']).unwrap_or(rest.len());
         let token = rest.get(..end).unwrap_or_default().trim_end();
         let value = match token {
             "true" => Value::Bool(true),
@@ -283,7 +283,9 @@ impl<'t> Parser<'t> {
                 let found = self.peek().map_or_else(|| "EOF".to_owned(), |c| format!("{c:?}"));
                 return Err(format!("expected value but found {found} instead"));
             }
-            token => number(token).or_else(|| time(token)).ok_or_else(|| format!("invalid value: {token:?}"))?,
+            token => {
+                number(token).or_else(|| time(token)).ok_or_else(|| format!("invalid value: {token:?}"))?
+            }
         };
         self.at += token.len();
         Ok(value)
@@ -391,7 +393,8 @@ fn number(token: &str) -> Option<Value> {
         return if leading_zero { None } else { plain.parse().ok().map(Value::int64) };
     }
     let float = unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-    (float && !unsigned.contains(".e") && !unsigned.ends_with('.')).then(|| plain.parse().ok().map(Value::Float))?
+    (float && !unsigned.contains(".e") && !unsigned.ends_with('.'))
+        .then(|| plain.parse().ok().map(Value::Float))?
 }
 
 /// `2020-01-01`, `2020-01-01T10:00:00`, with or without a fraction and an offset; `10:00:00`.

@@ -5,6 +5,8 @@
 
 mod violations;
 
+use std::collections::HashSet;
+
 use jsonschema::{Draft, Retrieve, Uri};
 use pintle_goyaml::Value;
 use serde_json::Value as Json;
@@ -75,52 +77,124 @@ fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
     // The library that Helm uses asserts formats in the old drafts only.
     let formats = matches!(draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7);
     let validator = jsonschema::options()
+        .with_base_uri("file:///values.schema.json")
         .with_retriever(NoRetrieval)
         .should_validate_formats(formats)
         .build(&schema)
-        .map_err(|error| format!("{:?} is not valid against metaschema: {error}", "file:///values.schema.json#"))?;
+        .map_err(|error| {
+            format!("{:?} is not valid against metaschema: {error}", "file:///values.schema.json#")
+        })?;
     let errors: Vec<_> = validator.iter_errors(values).map(|error| error.to_owned()).collect();
-    if errors.is_empty() { Ok(()) } else { Err(violations::describe(&errors)) }
+    if errors.is_empty() { Ok(()) } else { Err(violations::describe(&errors, &schema)) }
 }
 
 /// Whether a schema is nothing but a reference that leads back to it.
 ///
-/// A loop through `$ref` and `allOf` alone, which never goes deeper into the values, would never end.
+/// A loop through keywords that look at the same value, which never goes deeper into it, would never end.
 fn refers_to_itself(root: &Json) -> bool {
-    fn follow<'s>(root: &'s Json, schema: &'s Json, seen: &mut Vec<*const Json>) -> bool {
-        let Json::Object(keywords) = schema else { return false };
-        if seen.contains(&std::ptr::from_ref(schema)) {
-            return true;
+    let mut harmless = HashSet::new();
+    anywhere(root, root, &mut harmless)
+}
+
+fn anywhere<'s>(root: &'s Json, schema: &'s Json, harmless: &mut HashSet<*const Json>) -> bool {
+    match schema {
+        Json::Object(keywords) => {
+            (keywords.contains_key("$ref") && follow(root, schema, &mut Vec::new(), harmless))
+                || keywords.values().any(|inner| anywhere(root, inner, harmless))
         }
-        seen.push(std::ptr::from_ref(schema));
-        let mut next: Vec<&Json> = Vec::new();
-        if let Some(Json::String(reference)) = keywords.get("$ref")
-            && let Some(pointer) = reference.strip_prefix('#')
-            && let Some(target) = root.pointer(pointer)
-        {
-            next.push(target);
-        }
-        for keyword in ["allOf", "anyOf", "oneOf"] {
-            if let Some(Json::Array(inner)) = keywords.get(keyword) {
-                next.extend(inner);
-            }
-        }
-        for keyword in ["not", "if", "then", "else"] {
-            next.extend(keywords.get(keyword));
-        }
-        let found = next.into_iter().any(|next| follow(root, next, seen));
-        seen.pop();
-        found
+        Json::Array(items) => items.iter().any(|inner| anywhere(root, inner, harmless)),
+        _ => false,
     }
-    fn anywhere(root: &Json, schema: &Json) -> bool {
-        match schema {
-            Json::Object(keywords) => {
-                (keywords.contains_key("$ref") && follow(root, schema, &mut Vec::new()))
-                    || keywords.values().any(|inner| anywhere(root, inner))
-            }
-            Json::Array(items) => items.iter().any(|inner| anywhere(root, inner)),
-            _ => false,
+}
+
+/// Whether the schemas that look at the same value as `schema` lead back to one of `above`.
+fn follow<'s>(
+    root: &'s Json,
+    schema: &'s Json,
+    above: &mut Vec<*const Json>,
+    harmless: &mut HashSet<*const Json>,
+) -> bool {
+    let Json::Object(keywords) = schema else { return false };
+    let here = std::ptr::from_ref(schema);
+    if above.contains(&here) {
+        return true;
+    }
+    if harmless.contains(&here) {
+        return false;
+    }
+    let reference =
+        keywords.get("$ref").and_then(Json::as_str).and_then(|reference| reference.strip_prefix('#'));
+    let target = reference.and_then(|pointer| root.pointer(pointer));
+    let lists =
+        ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|keyword| keywords.get(keyword)?.as_array());
+    let single = ["not", "if", "then", "else"].into_iter().filter_map(|keyword| keywords.get(keyword));
+    let next: Vec<&Json> = target.into_iter().chain(lists.flatten()).chain(single).collect();
+    above.push(here);
+    let found = next.into_iter().any(|next| follow(root, next, above, harmless));
+    above.pop();
+    if !found {
+        harmless.insert(here);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violations(schema: &str, values: &str) -> String {
+        let values = Values::from_yaml(values.as_bytes()).unwrap().to_json();
+        check_one(schema.as_bytes(), &values).err().unwrap_or_default()
+    }
+
+    /// Texts printed by helm v4.3.1 for the conformance cases `schema.*`.
+    #[test]
+    fn violations_are_worded_as_in_helm() {
+        let schema = r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","required":["a"],"properties":{"a":{"type":"integer","minimum":2},"b":{"enum":["x","y"]},"c":{"type":"array","items":{"type":"string"},"uniqueItems":true}}}"#;
+        for (values, expected) in [
+            ("a: 2", ""),
+            ("a: x", "- at '/a': got string, want integer"),
+            ("a: 1.5", "- at '/a': got number, want integer"),
+            ("a: 1", "- at '/a': minimum: got 1, want 2"),
+            ("b: x", "- at '': missing property 'a'"),
+            ("{a: 2, c: [q, q]}", "- at '/c': items at 0 and 1 are equal"),
+            (
+                "{a: 2, b: z, c: [1, 1]}",
+                "- at '/b': value must be one of 'x', 'y'\n- at '/c': validation failed\n  - at '/c': items at 0 and 1 are equal\n  - at '/c/0': got number, want string\n  - at '/c/1': got number, want string",
+            ),
+        ] {
+            assert_eq!(violations(schema, values), expected, "{values}");
+        }
+        assert_eq!(
+            violations(
+                r#"{"anyOf":[{"required":["p"]},{"required":["q"]}],"not":{"required":["a"]}}"#,
+                "a: 1"
+            ),
+            "- at '': 'not' failed\n- at '': 'anyOf' failed\n  - at '': missing property 'p'\n  - at '': missing property 'q'"
+        );
+        assert_eq!(violations("false", "a: 1"), "- at '': false schema");
+    }
+
+    #[test]
+    fn schemas_reach_nothing_outside_themselves() {
+        for reference in ["file:///etc/passwd", "http://127.0.0.1:1/x", "other.json"] {
+            let schema = format!(r#"{{"properties":{{"a":{{"$ref":"{reference}"}}}}}}"#);
+            assert!(violations(&schema, "a: 1").contains("a schema may refer to itself only"), "{reference}");
+        }
+        assert_eq!(violations(r#"{"properties":{"a":{"$ref":"urn:x:y"}}}"#, "a: 1"), "");
+    }
+
+    #[test]
+    fn schemas_that_refer_to_themselves_end() {
+        let endless = "the schema refers to itself without end";
+        for (schema, expected) in [
+            (r##"{"$ref":"#"}"##, endless),
+            (r##"{"allOf":[{"$ref":"#"}]}"##, endless),
+            (r##"{"$ref":"#/d/a","d":{"a":{"$ref":"#/d/b"},"b":{"$ref":"#/d/a"}}}"##, endless),
+            (r##"{"properties":{"a":{"$ref":"#"}}}"##, ""),
+            (r##"{"$anchor":"q","$ref":"#q"}"##, ""),
+        ] {
+            assert_eq!(violations(schema, "a: {a: {}}"), expected, "{schema}");
         }
     }
-    anywhere(root, root)
 }

@@ -11,10 +11,10 @@ use serde_json::Value as Json;
 type Violation = ValidationError<'static>;
 
 /// The lines of all violations.
-pub(super) fn describe(errors: &[Violation]) -> String {
+pub(super) fn describe(errors: &[Violation], schema: &Json) -> String {
     let errors: Vec<&Violation> = errors.iter().collect();
     let mut lines = Vec::new();
-    for node in assemble(&errors, 0, 0) {
+    for node in assemble(&errors, 0, 0, schema) {
         node.print(0, &mut lines);
     }
     lines.join("\n")
@@ -41,31 +41,81 @@ const FIRST: [&str; 4] = ["type", "const", "enum", "format"];
 
 /// The order of the other keywords; one that is not here comes where `properties` stands.
 const ORDER: [&str; 37] = [
-    "$ref", "minProperties", "maxProperties", "required", "dependencies", "minItems", "maxItems", "uniqueItems",
-    "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-    "prefixItems", "items", "properties", "patternProperties", "additionalProperties", "additionalItems", "contains",
-    "minContains", "maxContains", "propertyNames", "dependentSchemas", "dependentRequired", "$dynamicRef", "not",
-    "allOf", "anyOf", "oneOf", "if", "then", "else", "unevaluatedProperties",
+    "$ref",
+    "minProperties",
+    "maxProperties",
+    "required",
+    "dependencies",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "prefixItems",
+    "items",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "additionalItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "propertyNames",
+    "dependentSchemas",
+    "dependentRequired",
+    "$dynamicRef",
+    "not",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "if",
+    "then",
+    "else",
+    "unevaluatedProperties",
 ];
 
 /// Keywords whose schemas look at the same value.
 const IN_PLACE: [&str; 12] = [
-    "$ref", "$dynamicRef", "$recursiveRef", "allOf", "anyOf", "oneOf", "if", "then", "else", "not", "dependencies",
+    "$ref",
+    "$dynamicRef",
+    "$recursiveRef",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "if",
+    "then",
+    "else",
+    "not",
+    "dependencies",
     "dependentSchemas",
 ];
 
 /// Keywords whose schemas have names or numbers.
 const NAMED: [&str; 8] = [
-    "properties", "patternProperties", "dependentSchemas", "dependencies", "allOf", "anyOf", "oneOf", "prefixItems",
+    "properties",
+    "patternProperties",
+    "dependentSchemas",
+    "dependencies",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "prefixItems",
 ];
 
 /// The violations of one schema on one value: `path` and `place` say how many parts of the keyword's and of the
 /// value's location lead there.
-fn assemble(errors: &[&Violation], path: usize, place: usize) -> Vec<Node> {
-    let keyword = |error: &Violation| parts(error.evaluation_path().as_str()).get(path).cloned().unwrap_or_default();
+fn assemble(errors: &[&Violation], path: usize, place: usize, schema: &Json) -> Vec<Node> {
+    let keyword =
+        |error: &Violation| parts(error.evaluation_path().as_str()).get(path).cloned().unwrap_or_default();
     for first in FIRST {
         if let Some(error) = errors.iter().find(|error| keyword(error) == first) {
-            return vec![leaf(error)];
+            return vec![leaf(error, schema)];
         }
     }
     let rank = |word: &str| ORDER.iter().position(|known| *known == word).unwrap_or(18);
@@ -76,19 +126,18 @@ fn assemble(errors: &[&Violation], path: usize, place: usize) -> Vec<Node> {
     let mut done: Vec<(usize, String, String)> = Vec::new();
     for (word, error) in &sorted {
         let location = parts(error.evaluation_path().as_str());
-        eprintln!("{:?} {:?} {:?}", location, error.schema_path().as_str(), error.kind());
         if location.len() <= path + 1 {
             match error.kind() {
-                ValidationErrorKind::Required { property } => {
+                ValidationErrorKind::Required { property } if word == "required" => {
                     missing.push(quote_json(property));
                     let text = if missing.len() == 1 { "property" } else { "properties" };
                     let text = format!("missing {text} {}", missing.join(", "));
                     match nodes.last_mut().filter(|_| missing.len() > 1) {
                         Some(last) => last.text = text,
-                        None => nodes.push(Node { text, ..leaf(error) }),
+                        None => nodes.push(Node { text, ..leaf(error, schema) }),
                     }
                 }
-                _ => nodes.push(leaf(error)),
+                _ => nodes.push(leaf(error, schema)),
             }
             continue;
         }
@@ -118,15 +167,7 @@ fn assemble(errors: &[&Violation], path: usize, place: usize) -> Vec<Node> {
             })
             .collect();
         done.push(key);
-        if matches!(word.as_str(), "dependencies" | "dependentRequired") {
-            if let ValidationErrorKind::Required { property } = error.kind() {
-                let exists = location.get(path + 1).map(String::as_str).unwrap_or_default();
-                let text = format!("properties {} required, if {} exists", quote_json(property), quote(exists));
-                nodes.push(Node { text, ..leaf(error) });
-                continue;
-            }
-        }
-        let inner = group(assemble(&same, deeper, inner_place), &value, inner_place);
+        let inner = group(assemble(&same, deeper, inner_place, schema), &value, inner_place);
         if word == "allOf" {
             match nodes.last_mut().filter(|last| last.text == "'allOf' failed") {
                 Some(all) => all.causes.extend(inner),
@@ -152,7 +193,7 @@ fn group(mut nodes: Vec<Node>, value: &[String], place: usize) -> Option<Node> {
 }
 
 /// A violation with the causes that it carries itself.
-fn leaf(error: &Violation) -> Node {
+fn leaf(error: &Violation, schema: &Json) -> Node {
     use ValidationErrorKind as Kind;
     let value = parts(error.instance_path().as_str());
     let deeper = parts(error.evaluation_path().as_str()).len() + 1;
@@ -161,13 +202,25 @@ fn leaf(error: &Violation) -> Node {
             .iter()
             .filter_map(|errors| {
                 let errors: Vec<&Violation> = errors.iter().collect();
-                group(assemble(&errors, deeper, value.len()), &value, value.len())
+                group(assemble(&errors, deeper, value.len(), schema), &value, value.len())
             })
             .collect(),
-        Kind::PropertyNames { error } => vec![Node { place: String::new(), ..leaf(error) }],
+        Kind::PropertyNames { error } => vec![Node { place: String::new(), ..leaf(error, schema) }],
         _ => Vec::new(),
     };
-    Node { place: error.instance_path().as_str().to_owned(), text: word(error), causes }
+    let text = dependency(error, schema).unwrap_or_else(|| word(error));
+    Node { place: error.instance_path().as_str().to_owned(), text, causes }
+}
+
+/// The text for a property that another one needs: the keyword's path does not say which other one.
+fn dependency(error: &Violation, schema: &Json) -> Option<String> {
+    let ValidationErrorKind::Required { property } = error.kind() else { return None };
+    let needs = schema.pointer(error.schema_path().as_str())?.as_object()?;
+    let needed_by = |(name, list): &(&String, &Json)| {
+        error.instance().get(name).is_some() && list.as_array().is_some_and(|list| list.contains(property))
+    };
+    let (name, _) = needs.iter().find(needed_by)?;
+    Some(format!("properties {} required, if {} exists", quote_json(property), quote(name)))
 }
 
 fn parts(pointer: &str) -> Vec<String> {

@@ -1,0 +1,148 @@
+//! Unit: what observations amount to.
+
+use super::*;
+use Status::{Deployed, Failed, PendingInstall, PendingUpgrade, Superseded, Uninstalled, Uninstalling};
+
+fn assessed(revisions: &[Built], desired: &Desired) -> ReleaseState {
+    assess(&Observation { history: history(revisions) }, desired)
+}
+
+fn changed(why: &str, installed: bool) -> ReleaseState {
+    ReleaseState::OutOfSync { why: why.into(), installed }
+}
+
+#[test]
+fn going_forward() {
+    let other = |r: Built| r.with(|f| f.values_digest = "other".into());
+    let pending = |ours, same_inputs, until| ReleaseState::Pending { revision: 1, ours, same_inputs, until };
+    for (name, revisions, want) in [
+        ("nothing", vec![], ReleaseState::Absent),
+        ("uninstalled, with its history", vec![revision(1, Uninstalled)], ReleaseState::Absent),
+        ("deployed", vec![revision(1, Deployed)], ReleaseState::InSync { revision: 1 }),
+        ("other values", vec![other(revision(1, Deployed))], changed("the values changed", true)),
+        (
+            "another chart",
+            vec![revision(1, Deployed).with(|f| f.chart_digest = "o".into())],
+            changed("the chart changed", true),
+        ),
+        (
+            "another spec",
+            vec![revision(1, Deployed).with(|f| f.spec_digest = "o".into())],
+            changed("the spec changed", true),
+        ),
+        (
+            "a failed install with other values",
+            vec![other(revision(1, Failed))],
+            changed("the values changed", false),
+        ),
+        ("a pending install", vec![revision(1, PendingInstall)], pending(true, true, None)),
+        (
+            "a pending install of other values",
+            vec![other(revision(1, PendingInstall))],
+            pending(true, false, None),
+        ),
+        (
+            "helm's pending install",
+            vec![revision(1, PendingInstall).by_helm()],
+            pending(false, false, Some(at(1200))),
+        ),
+        ("helm's revision", vec![revision(1, Deployed).by_helm()], ReleaseState::Unmanaged { revision: 1 }),
+        ("an uninstall", vec![revision(1, Uninstalling)], ReleaseState::Uninstalling { revision: 1 }),
+        (
+            "the latest is superseded",
+            vec![revision(1, Superseded)],
+            changed("the latest revision is superseded", true),
+        ),
+        (
+            "a held release that is let go with the same content",
+            vec![
+                revision(1, Superseded),
+                revision(2, Superseded),
+                revision(3, Deployed).with(|f| f.rollback_of = Some(1)),
+            ],
+            ReleaseState::InSync { revision: 3 },
+        ),
+    ] {
+        assert_eq!(assessed(&revisions, &desired()), want, "{name}");
+    }
+    assert_eq!(
+        assessed(&[revision(1, Deployed)], &desired().forced(true)),
+        changed("a new revision is asked for", true)
+    );
+}
+
+#[test]
+fn failures_count_while_the_inputs_stay() {
+    let failed = |n| revision(n, Failed).failed("WaitTimeout", RetryFact::Soon);
+    let other = failed(2).with(|f| f.values_digest = "other".into());
+    let state = assessed(&[revision(1, Deployed), other, failed(3), failed(4)], &desired());
+    let ReleaseState::Failed { revision, same_inputs, installed, failures, reason, retry, at: when, message } =
+        state
+    else {
+        panic!("{state:?}")
+    };
+    assert_eq!((revision, same_inputs, installed, failures), (4, true, true, 2));
+    assert_eq!(
+        (reason.as_str(), retry, when, message.as_str()),
+        ("WaitTimeout", crate::cluster::Retry::Soon, Some(at(1000)), "it broke")
+    );
+}
+
+#[test]
+fn another_owner_is_respected() {
+    let theirs = |status| {
+        revision(1, status).with(|f| {
+            f.owner = "u2".into();
+            f.owner_name = "apps/other".into();
+        })
+    };
+    let claimed = ReleaseState::Claimed { owner: "apps/other".into(), holder: "pod-1".into() };
+    for status in [Deployed, Failed, PendingUpgrade, Uninstalling] {
+        assert_eq!(assessed(&[theirs(status)], &desired()), claimed, "{status}");
+    }
+    assert_eq!(assessed(&[theirs(Uninstalled)], &desired()), ReleaseState::Absent);
+    assert_eq!(
+        assessed(&[theirs(Deployed)], &desired().taking_over(true)),
+        ReleaseState::InSync { revision: 1 }
+    );
+    let restored = revision(1, Deployed).with(|f| f.owner = "old-uid".into());
+    assert_eq!(
+        assessed(&[restored], &desired()),
+        ReleaseState::InSync { revision: 1 },
+        "a restored HelmRelease"
+    );
+}
+
+#[test]
+fn holding() {
+    let held = |to| Desired::held(&owner(), to);
+    let three = || vec![revision(1, Superseded), revision(2, Failed), revision(3, Deployed)];
+    let mut rolled_back = three();
+    rolled_back[2].status = Superseded;
+    rolled_back.push(revision(4, Deployed).with(|f| f.rollback_of = Some(1)));
+    for (name, revisions, to, want) in [
+        ("deployed already", three(), 3, ReleaseState::Held { revision: 3, of: 3 }),
+        ("rolled back already", rolled_back, 1, ReleaseState::Held { revision: 4, of: 1 }),
+        ("to be rolled back", three(), 1, changed("rollbackTo asks for revision 1", true)),
+    ] {
+        assert_eq!(assessed(&revisions, &held(to)), want, "{name}");
+    }
+    let missing = |to| match assessed(&three(), &held(to)) {
+        ReleaseState::MissingRevision { message } => message,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        missing(9),
+        "the history has no revision 9; revisions that can be rolled back to: 1, 3; set spec.rollbackTo to one of \
+         them, or remove it"
+    );
+    assert!(missing(2).starts_with("revision 2 is failed and was never deployed; "));
+}
+
+#[test]
+fn a_failed_rollback_is_tried_again() {
+    let failed = revision(3, Failed).with(|f| f.rollback_of = Some(1)).failed("WaitTimeout", RetryFact::Soon);
+    let revisions = [revision(1, Superseded), revision(2, Deployed), failed];
+    let state = assessed(&revisions, &Desired::held(&owner(), 1));
+    assert!(matches!(state, ReleaseState::Failed { revision: 3, failures: 1, .. }), "{state:?}");
+}
