@@ -27,8 +27,9 @@ impl GoDuration {
             let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
             let (number, after) = rest.split_at(digits);
             let number: f64 = number.parse().ok()?;
-            let (unit, seconds) =
-                [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)].into_iter().find(|(u, _)| after.starts_with(u))?;
+            let (unit, seconds) = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)]
+                .into_iter()
+                .find(|(u, _)| after.starts_with(u))?;
             total += number * seconds;
             rest = &after[unit.len()..];
         }
@@ -66,7 +67,8 @@ impl Serialize for GoDuration {
 impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is not a duration like 5m or 1h30m")))
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format!("`{text}` is not a duration like 5m or 1h30m")))
     }
 }
 

@@ -20,8 +20,16 @@ use super::GoDuration;
     namespaced,
     status = "HelmReleaseStatus",
     doc = "A release of a Helm chart: installed, upgraded and rolled back by editing this object.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
     printcolumn(name = "Rev", type_ = "integer", json_path = ".status.lastAppliedRevision"),
     printcolumn(name = "Chart", type_ = "string", json_path = ".status.history[0].chart"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.history[0].chartVersion"),

@@ -29,7 +29,8 @@ impl CrdsArgs {
             match &self.output_dir {
                 Some(dir) => {
                     let path = dir.join(file_name(&crd));
-                    std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
+                    std::fs::write(&path, text)
+                        .with_context(|| format!("failed to write {}", path.display()))?;
                 }
                 None => write!(out, "---\n{text}")?,
             }

@@ -230,7 +230,13 @@ impl TenantClient {
     ///
     /// # Errors
     /// [`Class::AlreadyExists`] when it exists, or any other refusal.
-    pub async fn create(&self, kind: &Kind, object: &ObjectRef, content: &Value, manager: &str) -> Result<Applied, Error> {
+    pub async fn create(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        content: &Value,
+        manager: &str,
+    ) -> Result<Applied, Error> {
         let call = Call::new("create", Method::POST, kind.collection_path(&object.namespace))
             .about(object)
             .query(vec![("fieldManager", manager.to_owned())])
@@ -242,7 +248,13 @@ impl TenantClient {
     ///
     /// # Errors
     /// [`Class::Stale`] when it changed, or any other refusal.
-    pub async fn replace(&self, kind: &Kind, object: &ObjectRef, content: &Value, manager: &str) -> Result<Applied, Error> {
+    pub async fn replace(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        content: &Value,
+        manager: &str,
+    ) -> Result<Applied, Error> {
         let call = Call::new("replace", Method::PUT, kind.object_path(object))
             .about(object)
             .query(vec![("fieldManager", manager.to_owned())])
@@ -254,7 +266,13 @@ impl TenantClient {
     ///
     /// # Errors
     /// The server's refusal.
-    pub async fn merge(&self, kind: &Kind, object: &ObjectRef, patch: &Value, manager: &str) -> Result<Applied, Error> {
+    pub async fn merge(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        patch: &Value,
+        manager: &str,
+    ) -> Result<Applied, Error> {
         let call = Call::new("patch", Method::PATCH, kind.object_path(object))
             .about(object)
             .query(vec![("fieldManager", manager.to_owned())])
@@ -278,7 +296,8 @@ impl TenantClient {
             DeletionPropagation::Foreground => "Foreground",
             DeletionPropagation::Orphan => "Orphan",
         };
-        let mut options = serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
+        let mut options =
+            serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
         if let Some(uid) = uid {
             options["preconditions"] = serde_json::json!({"uid": uid});
         }
@@ -287,7 +306,9 @@ impl TenantClient {
             .body("application/json", &options);
         match self.exchange(call).await {
             Ok(_) => Ok(Deletion::Accepted),
-            Err(error) if matches!(error.class, Class::NotFound | Class::NamespaceMissing) => Ok(Deletion::Absent),
+            Err(error) if matches!(error.class, Class::NotFound | Class::NamespaceMissing) => {
+                Ok(Deletion::Absent)
+            }
             Err(error) if error.class == Class::Stale => Ok(Deletion::OtherObject),
             Err(error) => Err(error),
         }
@@ -404,7 +425,8 @@ fn refusal(code: StatusCode, headers: &http::HeaderMap, bytes: &[u8]) -> Status 
         ..Status::default()
     });
     status.code = code.as_u16();
-    let retry_after = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let retry_after =
+        headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if let Some(seconds) = retry_after {
         let details = status.details.get_or_insert_with(|| kube::core::response::StatusDetails {
             name: String::new(),
@@ -425,7 +447,7 @@ fn warnings(headers: &http::HeaderMap) -> Vec<String> {
         .get_all(header::WARNING)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .filter_map(|value| Some(value.split_once('"')?.1.trim_end_matches('"').replace("\\\"", "\"")))
+        .filter_map(|value| Some(value.split_once('"')?.1.strip_suffix('"')?.replace("\\\"", "\"")))
         .collect()
 }
 
@@ -445,7 +467,10 @@ mod tests {
     #[test]
     fn warnings_are_read_from_their_headers() {
         let mut headers = http::HeaderMap::new();
-        headers.append(header::WARNING, HeaderValue::from_static("299 - \"would violate PodSecurity \\\"restricted\\\"\""));
+        headers.append(
+            header::WARNING,
+            HeaderValue::from_static("299 - \"would violate PodSecurity \\\"restricted\\\"\""),
+        );
         assert_eq!(warnings(&headers), ["would violate PodSecurity \"restricted\""]);
     }
 }

@@ -139,7 +139,8 @@ impl Discovery {
         if refreshed.is_some_and(|at| at.elapsed() < pause) {
             return Ok(self.known());
         }
-        let served = Arc::new(self.ask().await.map_err(|e| Error::new("discover the API of the server", None, &e))?);
+        let served =
+            Arc::new(self.ask().await.map_err(|e| Error::new("discover the API of the server", None, &e))?);
         *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&served);
         *refreshed = Some(Instant::now());
         Ok(served)
@@ -161,7 +162,9 @@ impl Discovery {
                 let api_version = if name.is_empty() { number.clone() } else { format!("{name}/{number}") };
                 served.api_versions.insert(api_version.clone());
                 for resource in &version.resources {
-                    let Some(kind) = resource.response_kind.as_ref().and_then(|k| k.kind.clone()) else { continue };
+                    let Some(kind) = resource.response_kind.as_ref().and_then(|k| k.kind.clone()) else {
+                        continue;
+                    };
                     served.api_versions.insert(format!("{api_version}/{kind}"));
                     let entry = Kind {
                         group: name.clone(),

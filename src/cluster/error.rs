@@ -102,7 +102,13 @@ impl Error {
             },
             other => {
                 let text = crate::cluster::chain(other);
-                Self { class: Class::Transient, object, verb, text: truncate(&text, TEXT_LIMIT), retry_after: None }
+                Self {
+                    class: Class::Transient,
+                    object,
+                    verb,
+                    text: truncate(&text, TEXT_LIMIT),
+                    retry_after: None,
+                }
             }
         }
     }
@@ -268,21 +274,63 @@ mod tests {
     fn answers_are_classified_as_measured() {
         let none = serde_json::json!([]);
         for (code, reason, message, causes, class) in [
-            (409, "Conflict", "Apply failed with 1 conflict", serde_json::json!([{"reason": "FieldManagerConflict", "message": "", "field": ".data.k"}]), Class::FieldConflict),
+            (
+                409,
+                "Conflict",
+                "Apply failed with 1 conflict",
+                serde_json::json!([{"reason": "FieldManagerConflict", "message": "", "field": ".data.k"}]),
+                Class::FieldConflict,
+            ),
             (409, "Conflict", "the object has been modified", none.clone(), Class::Stale),
             (409, "AlreadyExists", "configmaps \"x\" already exists", none.clone(), Class::AlreadyExists),
-            (422, "Invalid", "Deployment.apps \"d\" is invalid: spec.selector: Invalid value: field is immutable", none.clone(), Class::Immutable),
-            (422, "Invalid", "is invalid: metadata.uid: Invalid value", serde_json::json!([{"reason": "FieldValueInvalid", "message": "", "field": "metadata.uid"}]), Class::Stale),
-            (422, "Invalid", "ValidatingAdmissionPolicy 'deny' with binding 'deny' denied request: no", none.clone(), Class::AdmissionDenied),
+            (
+                422,
+                "Invalid",
+                "Deployment.apps \"d\" is invalid: spec.selector: Invalid value: field is immutable",
+                none.clone(),
+                Class::Immutable,
+            ),
+            (
+                422,
+                "Invalid",
+                "is invalid: metadata.uid: Invalid value",
+                serde_json::json!([{"reason": "FieldValueInvalid", "message": "", "field": "metadata.uid"}]),
+                Class::Stale,
+            ),
+            (
+                422,
+                "Invalid",
+                "ValidatingAdmissionPolicy 'deny' with binding 'deny' denied request: no",
+                none.clone(),
+                Class::AdmissionDenied,
+            ),
             (403, "Forbidden", "forbidden: exceeded quota: q, requested", none.clone(), Class::QuotaExceeded),
-            (403, "Forbidden", "is being terminated", serde_json::json!([{"reason": "NamespaceTerminating", "message": "", "field": "metadata.namespace"}]), Class::NamespaceTerminating),
+            (
+                403,
+                "Forbidden",
+                "is being terminated",
+                serde_json::json!([{"reason": "NamespaceTerminating", "message": "", "field": "metadata.namespace"}]),
+                Class::NamespaceTerminating,
+            ),
             (403, "Forbidden", "User \"x\" cannot patch resource", none.clone(), Class::Forbidden),
             (404, "NotFound", "namespaces \"x\" not found", none.clone(), Class::NamespaceMissing),
             (404, "", "404 page not found", none.clone(), Class::KindNotFound),
             (404, "NotFound", "configmaps \"x\" not found", none.clone(), Class::NotFound),
             (500, "InternalError", "etcdserver: request is too large", none.clone(), Class::TooLarge),
-            (500, "", "failed to create typed patch object (ns/x; v1, Kind=Secret)", none.clone(), Class::Invalid),
-            (500, "InternalError", "failed calling webhook \"down.example.io\"", none.clone(), Class::Transient),
+            (
+                500,
+                "",
+                "failed to create typed patch object (ns/x; v1, Kind=Secret)",
+                none.clone(),
+                Class::Invalid,
+            ),
+            (
+                500,
+                "InternalError",
+                "failed calling webhook \"down.example.io\"",
+                none.clone(),
+                Class::Transient,
+            ),
             (429, "TooManyRequests", "slow down", none.clone(), Class::Transient),
             (503, "ServiceUnavailable", "", none, Class::Transient),
         ] {
@@ -304,7 +352,12 @@ mod tests {
             (422, "Secret \"db\" is invalid: data[a]: Invalid value: \"hunter2\": bad"),
             (400, "illegal base64 data: hunter2"),
         ] {
-            let status = status(code, "Invalid", message, serde_json::json!([{"reason": "x", "message": "hunter2", "field": "data[a]"}]));
+            let status = status(
+                code,
+                "Invalid",
+                message,
+                serde_json::json!([{"reason": "x", "message": "hunter2", "field": "data[a]"}]),
+            );
             let error = Error::new("apply", Some(secret.clone()), &kube::Error::Api(Box::new(status)));
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().contains("Secret ns/db"), "{error}");

@@ -30,10 +30,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The data of a Secret by key; what is not base64 is left out.
-pub fn secret_data(secret: &serde_json::Value) -> std::collections::BTreeMap<String, masking::Masked<Vec<u8>>> {
+pub fn secret_data(
+    secret: &serde_json::Value,
+) -> std::collections::BTreeMap<String, masking::Masked<Vec<u8>>> {
     use base64::Engine;
     let data = secret.get("data").and_then(serde_json::Value::as_object);
     let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).ok();
     let entries = data.into_iter().flatten();
-    entries.filter_map(|(key, value)| Some((key.clone(), masking::Masked::new(decode(value.as_str()?)?)))).collect()
+    entries
+        .filter_map(|(key, value)| Some((key.clone(), masking::Masked::new(decode(value.as_str()?)?))))
+        .collect()
 }

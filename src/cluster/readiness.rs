@@ -49,7 +49,9 @@ pub fn readiness(object: &Value, jobs: bool) -> Readiness {
         },
         ("", "Service") => service(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => crd(object),
-        ("", "ConfigMap" | "Secret") | ("batch", "CronJob") | ("policy", "PodDisruptionBudget") => Readiness::Current,
+        ("", "ConfigMap" | "Secret") | ("batch", "CronJob") | ("policy", "PodDisruptionBudget") => {
+            Readiness::Current
+        }
         _ => match condition(object, "Ready") {
             Some(ready) if !ready.is("True") => Readiness::InProgress(ready.text()),
             _ => Readiness::Current,
@@ -110,7 +112,9 @@ fn deployment(object: &Value) -> Readiness {
         return Readiness::Current;
     }
     let progressing = condition(object, "Progressing");
-    if let Some(condition) = progressing.as_ref().filter(|c| c.is("False") && c.reason() == "ProgressDeadlineExceeded") {
+    if let Some(condition) =
+        progressing.as_ref().filter(|c| c.is("False") && c.reason() == "ProgressDeadlineExceeded")
+    {
         return Readiness::Failed(condition.text());
     }
     let want = number(object, "/spec/replicas").unwrap_or(1);
@@ -151,7 +155,9 @@ fn stateful_set(object: &Value) -> Readiness {
         return Readiness::InProgress(format!("{} replicas too many are still there", ready - want));
     }
     let partition = number(object, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
-    if let Some(verdict) = at_least(want - partition, &[("updated", count(object, "/status/updatedReplicas"))]) {
+    if let Some(verdict) =
+        at_least(want - partition, &[("updated", count(object, "/status/updatedReplicas"))])
+    {
         return verdict;
     }
     let (current, update) = (text(object, "/status/currentRevision"), text(object, "/status/updateRevision"));
@@ -213,13 +219,16 @@ pub fn pod(object: &Value) -> Readiness {
 fn waiting(object: &Value) -> Option<(String, String)> {
     let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let statuses = statuses.iter().filter_map(|p| object.pointer(p)?.as_array()).flatten();
-    statuses.filter(|s| s.pointer("/state/waiting/reason").is_some()).map(|status| {
-        let reason = text(status, "/state/waiting/reason");
-        let message = text(status, "/state/waiting/message");
-        let name = text(status, "/name");
-        let separator = if message.is_empty() { "" } else { ": " };
-        (reason.to_owned(), format!("container {name}: {reason}{separator}{message}"))
-    }).next()
+    statuses
+        .filter(|s| s.pointer("/state/waiting/reason").is_some())
+        .map(|status| {
+            let reason = text(status, "/state/waiting/reason");
+            let message = text(status, "/state/waiting/message");
+            let name = text(status, "/name");
+            let separator = if message.is_empty() { "" } else { ": " };
+            (reason.to_owned(), format!("container {name}: {reason}{separator}{message}"))
+        })
+        .next()
 }
 
 fn pod_failure(object: &Value) -> String {
@@ -292,22 +301,78 @@ mod tests {
         let failed = |text: &str| Readiness::Failed(text.to_owned());
         for (name, object, jobs, want) in [
             ("a complete Deployment", deployment(full), false, Readiness::Current),
-            ("an unseen generation", deployment(json!({"observedGeneration": 1})), false, progress("its controller has not seen the change yet")),
+            (
+                "an unseen generation",
+                deployment(json!({"observedGeneration": 1})),
+                false,
+                progress("its controller has not seen the change yet"),
+            ),
             ("old replicas", deployment(rollout), false, progress("1 old replicas are still there")),
             ("an unavailable replica", deployment(unready), false, progress("1 of 2 replicas are available")),
             ("a missed deadline", deployment(late), false, failed("ProgressDeadlineExceeded: too slow")),
-            ("a ready pod", pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})), false, Readiness::Current),
-            ("a crash loop", pod(json!({"phase": "Running", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}]})), false, failed("container c: CrashLoopBackOff: back-off")),
-            ("a bad image", pod(json!({"phase": "Pending", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]})), false, progress("container c: ImagePullBackOff")),
-            ("a failed pod", pod(json!({"phase": "Failed", "containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]})), false, failed("container c ended with code 3 (Error)")),
+            (
+                "a ready pod",
+                pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "a crash loop",
+                pod(
+                    json!({"phase": "Running", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}]}),
+                ),
+                false,
+                failed("container c: CrashLoopBackOff: back-off"),
+            ),
+            (
+                "a bad image",
+                pod(
+                    json!({"phase": "Pending", "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
+                ),
+                false,
+                progress("container c: ImagePullBackOff"),
+            ),
+            (
+                "a failed pod",
+                pod(
+                    json!({"phase": "Failed", "containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]}),
+                ),
+                false,
+                failed("container c ended with code 3 (Error)"),
+            ),
             ("a started Job", job(json!({"active": 1})), false, Readiness::Current),
             ("a running Job", job(json!({"active": 1})), true, progress("1 pods are running, 0 have failed")),
-            ("a complete Job", job(json!({"conditions": [{"type": "Complete", "status": "True"}]})), true, Readiness::Current),
-            ("an unbound claim", json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}}), false, progress("the claim is Pending, not Bound")),
+            (
+                "a complete Job",
+                job(json!({"conditions": [{"type": "Complete", "status": "True"}]})),
+                true,
+                Readiness::Current,
+            ),
+            (
+                "an unbound claim",
+                json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}}),
+                false,
+                progress("the claim is Pending, not Bound"),
+            ),
             ("a ConfigMap", json!({"apiVersion": "v1", "kind": "ConfigMap"}), false, Readiness::Current),
-            ("a custom resource that is not ready", json!({"apiVersion": "x.io/v1", "kind": "X", "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "No"}]}}), false, progress("No")),
-            ("a custom resource without conditions", json!({"apiVersion": "x.io/v1", "kind": "X"}), false, Readiness::Current),
-            ("an object that is being deleted", json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"deletionTimestamp": "now"}}), false, progress("is being deleted")),
+            (
+                "a custom resource that is not ready",
+                json!({"apiVersion": "x.io/v1", "kind": "X", "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "No"}]}}),
+                false,
+                progress("No"),
+            ),
+            (
+                "a custom resource without conditions",
+                json!({"apiVersion": "x.io/v1", "kind": "X"}),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "an object that is being deleted",
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"deletionTimestamp": "now"}}),
+                false,
+                progress("is being deleted"),
+            ),
         ] {
             assert_eq!(readiness(&object, jobs), want, "{name}");
         }

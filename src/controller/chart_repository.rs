@@ -137,7 +137,8 @@ async fn restore(operator: &Operator, key: &Key, object: &ChartRepository) -> Re
 }
 
 async fn secrets(operator: &Operator, object: &ChartRepository) -> Result<RepositorySecrets, Failure> {
-    let credentials = secret(operator, object, object.spec.secret_ref.as_ref().map(|r| r.name.as_str())).await?;
+    let credentials =
+        secret(operator, object, object.spec.secret_ref.as_ref().map(|r| r.name.as_str())).await?;
     let tls = secret(operator, object, object.spec.cert_secret_ref.as_ref().map(|r| r.name.as_str())).await?;
     Ok(RepositorySecrets { credentials, tls })
 }
@@ -179,12 +180,19 @@ async fn secret(
     Ok(Some(cluster::secret_data(&found).into_iter().map(|(k, v)| (k, v.into_exposed())).collect()))
 }
 
-async fn publish(operator: &Operator, key: &Key, object: &ChartRepository, outcome: &Result<Refreshed, Failure>) {
+async fn publish(
+    operator: &Operator,
+    key: &Key,
+    object: &ChartRepository,
+    outcome: &Result<Refreshed, Failure>,
+) {
     let status = next_status(object, outcome, Timestamp::now());
     let news = condition::find(&status.conditions, READY).map(|c| (c.status.clone(), c.reason.clone()));
     let was = object.status.as_ref().and_then(|s| condition::find(&s.conditions, READY));
     let was = was.map(|c| (c.status.clone(), c.reason.clone()));
-    if let Err(error) = operator.publisher.status(CHART_REPOSITORY, key, object.status.as_ref(), &status).await {
+    if let Err(error) =
+        operator.publisher.status(CHART_REPOSITORY, key, object.status.as_ref(), &status).await
+    {
         warn!(repository = %key, error = chain(&error), "the status could not be written");
     }
     let regarding = reference(CHART_REPOSITORY, object);

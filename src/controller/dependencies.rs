@@ -35,30 +35,31 @@ pub fn cycle(start: &Key, get: impl Fn(&Key) -> Option<Arc<HelmRelease>>) -> Opt
 mod tests {
     use super::*;
 
-    fn graph(edges: &'static [(&str, &[&str])]) -> impl Fn(&Key) -> Option<Arc<HelmRelease>> {
-        |key| {
-            let (_, to) = edges.iter().find(|(from, _)| *from == key.name)?;
-            let depends: Vec<_> = to.iter().map(|name| serde_json::json!({"name": name})).collect();
-            let object = serde_json::json!({
-                "apiVersion": "pintle.dev/v1alpha1", "kind": "HelmRelease", "metadata": {"name": key.name},
-                "spec": {"chart": {}, "dependsOn": depends},
-            });
-            serde_json::from_value(object).ok().map(Arc::new)
-        }
+    type Edges = &'static [(&'static str, &'static [&'static str])];
+
+    fn release(name: &str, edges: Edges) -> Option<Arc<HelmRelease>> {
+        let (_, to) = edges.iter().find(|(from, _)| *from == name)?;
+        let depends: Vec<_> = to.iter().map(|name| serde_json::json!({"name": name})).collect();
+        let object = serde_json::json!({
+            "apiVersion": "pintle.dev/v1alpha1", "kind": "HelmRelease", "metadata": {"name": name},
+            "spec": {"chart": {}, "dependsOn": depends},
+        });
+        serde_json::from_value(object).ok().map(Arc::new)
     }
 
     #[test]
     fn cycles_are_found_and_shown() {
-        for (edges, expected) in [
-            (&[("a", &["b", "c"][..]), ("b", &["c"][..]), ("c", &[][..])][..], None),
-            (&[("a", &["a"][..])][..], Some("a a")),
-            (&[("a", &["b", "c"][..]), ("b", &["d"][..]), ("c", &["a"][..])][..], Some("a c a")),
-            (&[("a", &["b"][..]), ("b", &["c"][..]), ("c", &["b"][..])][..], None),
-            (&[("a", &["missing"][..])][..], None),
-        ] {
-            let found = cycle(&Key::new("ns", "a"), graph(edges));
+        const TABLE: &[(Edges, Option<&str>)] = &[
+            (&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])], None),
+            (&[("a", &["a"])], Some("a a")),
+            (&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["a"])], Some("a c a")),
+            (&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])], None),
+            (&[("a", &["missing"])], None),
+        ];
+        for (edges, expected) in TABLE {
+            let found = cycle(&Key::new("ns", "a"), |key| release(&key.name, edges));
             let found = found.map(|keys| keys.iter().map(|k| k.name.clone()).collect::<Vec<_>>().join(" "));
-            assert_eq!(found.as_deref(), expected, "{edges:?}");
+            assert_eq!(found.as_deref(), *expected, "{edges:?}");
         }
     }
 }

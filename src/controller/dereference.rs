@@ -1,6 +1,5 @@
 //! Reads what `valuesFrom` refers to.
 
-
 use pintle_helm::values::{Values, merge_layers, strvals};
 use serde_json::Value;
 
@@ -93,7 +92,11 @@ pub async fn dereference(
             index,
             object,
             key: reference.values_key.clone(),
-            problem: if secret { "cannot be read as values (its text is withheld)".to_owned() } else { problem },
+            problem: if secret {
+                "cannot be read as values (its text is withheld)".to_owned()
+            } else {
+                problem
+            },
         })?;
     }
     let inline = match &spec.values {
@@ -156,7 +159,6 @@ fn put(mut values: Values, reference: &ValuesReference, content: &[u8]) -> Resul
     done.map_err(|e| e.to_string())?;
     Ok(values)
 }
-
 
 /// Whether a release reads this object for its values.
 pub fn refers_to(spec: &HelmReleaseSpec, kind: &str, name: &str) -> bool {

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use pintle_helm::manifest::Manifest;
 use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
 use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
-use futures::FutureExt;
 use tracing::{debug, error, info, warn};
 
 use super::lookup::ClusterLookup;
@@ -19,13 +19,12 @@ use super::store::{Key, Seen};
 use super::verdict::{Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
 use crate::api::condition::{self, READY};
-use crate::api::{
-    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target,
-};
+use crate::api::{DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Identity, Kind, ObjectRef, Retry, TenantClient, chain};
 use crate::release::{
     self, Action, Decision, Desired, Draft, History, Outcome, Owner, Plan, Policy, Release, ReleaseKey,
+    ReleaseState,
 };
 use crate::repository::ResolvedChart;
 
@@ -33,13 +32,16 @@ use crate::repository::ResolvedChart;
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A repository that was not asked yet wakes its releases; this is for the case that it cannot.
 const UNTIL_FETCHED: Duration = Duration::from_secs(60);
+/// A pending revision that met a fault of the moment is resumed after this.
+const RESUME_PAUSE: Duration = Duration::from_secs(2);
 /// An action that takes longer than this is told of before it ends.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 /// Whether the release is as its current generation asks.
 pub fn is_ready(release: &HelmRelease) -> bool {
     release.status.as_ref().is_some_and(|status| {
-        status.observed_generation == release.metadata.generation && condition::is_true(&status.conditions, READY)
+        status.observed_generation == release.metadata.generation
+            && condition::is_true(&status.conditions, READY)
     })
 }
 
@@ -56,7 +58,8 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
             return Requeue::OnChange;
         }
     };
-    let work = Work { operator, key, object: &object, target: object.target(), redactions: Redactions::default() };
+    let work =
+        Work { operator, key, object: &object, target: object.target(), redactions: Redactions::default() };
     if object.metadata.deletion_timestamp.is_some() {
         return work.delete().await;
     }
@@ -193,14 +196,26 @@ impl Work<'_> {
         inputs: Option<Inputs>,
     ) -> Account {
         let observed = release::Observation { history };
-        let state = release::assess(&observed, &desired);
+        let mut state = release::assess(&observed, &desired);
+        if let ReleaseState::Claimed { owner, .. } = &state
+            && self.operator.is_gone(owner)
+        {
+            // A HelmRelease that was removed without its release (deletionPolicy Orphan) has no claim any more.
+            state = release::assess(&observed, &desired.clone().taking_over(true));
+        }
         let decision = release::decide(&state, &desired, Timestamp::now());
         history = observed.history;
         debug!(release = %self.key, ?state, ?decision, "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);
         let policy = Policy::new(&self.object.spec, action);
         let owner = self.owner();
-        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner: &owner };
+        let cx = Release {
+            tenant: client,
+            discovery: &self.operator.discovery,
+            key,
+            policy: &policy,
+            owner: &owner,
+        };
         let done = match &decision {
             Decision::Nothing => self.rest(&cx, &mut history, &desired).await,
             Decision::Install | Decision::Upgrade => match inputs {
@@ -220,7 +235,9 @@ impl Work<'_> {
                 Ok(()) => Ok(Verdict::Again(Duration::ZERO)),
                 Err(failure) => Err(failure),
             },
-            Decision::Stall { reason, message } => Err(Failure::new(*reason, Retry::OnChange, message.clone())),
+            Decision::Stall { reason, message } => {
+                Err(Failure::new(*reason, Retry::OnChange, message.clone()))
+            }
             Decision::Later { after, reason, message } => {
                 Err(Failure::new(*reason, Retry::Soon, message.clone()).again_after(*after))
             }
@@ -236,7 +253,12 @@ impl Work<'_> {
     }
 
     /// Nothing is to be done but what an earlier process may have left over.
-    async fn rest(&self, cx: &Release<'_>, history: &mut History, desired: &Desired) -> Result<Verdict, Failure> {
+    async fn rest(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        desired: &Desired,
+    ) -> Result<Verdict, Failure> {
         release::tidy(cx, history, desired.rollback_to).boxed().await?;
         Ok(Verdict::Settled)
     }
@@ -300,7 +322,16 @@ impl Work<'_> {
         let action = facts.action;
         let policy = Policy::new(&self.object.spec, action);
         let cx = &Release { policy: &policy, ..*cx };
-        let plan = release::prepare(cx, history, number, action, &manifest).boxed().await?;
+        let plan = match release::prepare(cx, history, number, action, &manifest).boxed().await {
+            Ok(plan) => plan,
+            Err(error) if error.transient => return Err(error.into()),
+            // What cannot be planned will never be carried out: the revision must not stay pending.
+            Err(error) => {
+                let outcome = Outcome::Failed { error: error.clone() };
+                release::conclude(cx, history, number, &outcome).boxed().await?;
+                return Err(error.into());
+            }
+        };
         self.wait_for(cx.key, &plan);
         let outcome = if facts.applied {
             release::resume_wait(cx, history, number, &plan).boxed().await
@@ -325,10 +356,19 @@ impl Work<'_> {
                 let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at);
                 Ok(Verdict::Waiting { waiting, deadline, begun, inventory })
             }
-            Outcome::Retry { error } | Outcome::Failed { error } => Err(error.into()),
+            // The revision stays pending, and turns into a failed one by itself when its deadline is over.
+            Outcome::Retry { error } => Err(Failure::from(error).again_after(RESUME_PAUSE)),
+            Outcome::Failed { error } => Err(error.into()),
             Outcome::Done { warnings, .. } => {
                 self.warn_of(&warnings).await;
-                Ok(Verdict::Done { action: plan.action, revision: number, summary: plan.summary(), inventory })
+                let held = self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok());
+                release::tidy(cx, history, held).boxed().await?;
+                Ok(Verdict::Done {
+                    action: plan.action,
+                    revision: number,
+                    summary: plan.summary(),
+                    inventory,
+                })
             }
         }
     }
@@ -383,8 +423,9 @@ impl Work<'_> {
             let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
             let options =
                 RenderOptions { deadline: Some(Instant::now() + RENDER_TIMEOUT), ..RenderOptions::default() };
-            let manifest = render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &options)
-                .map_err(|e| Failure::of_render(&e))?;
+            let manifest =
+                render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &options)
+                    .map_err(|e| Failure::of_render(&e))?;
             Ok((coalesced, manifest))
         };
         let rendered = tokio::task::spawn_blocking(work).await;
@@ -397,7 +438,8 @@ impl Work<'_> {
         let releases = &self.operator.helm_releases;
         if let Some(cycle) = super::dependencies::cycle(self.key, |key| releases.get(key)) {
             let path: Vec<&str> = cycle.iter().map(|key| key.name.as_str()).collect();
-            let message = format!("dependsOn leads in a circle: {}; remove one of these references", path.join(" → "));
+            let message =
+                format!("dependsOn leads in a circle: {}; remove one of these references", path.join(" → "));
             return Err(Failure::new(Reason::DependencyCycle, Retry::OnChange, message));
         }
         for dependency in &self.object.spec.depends_on {
@@ -448,7 +490,8 @@ impl Work<'_> {
         if error.reason == Reason::Forbidden && self.is_service_account_missing().await {
             let name = self.service_account().unwrap_or_default();
             let namespace = &self.key.namespace;
-            let message = format!("ServiceAccount {namespace}/{name} does not exist; create it and give it its rights");
+            let message =
+                format!("ServiceAccount {namespace}/{name} does not exist; create it and give it its rights");
             return Failure::new(Reason::ServiceAccountNotFound, Retry::Later, message);
         }
         error.into()
@@ -496,7 +539,13 @@ impl Work<'_> {
     async fn uninstall(&self, client: &TenantClient, key: &ReleaseKey) -> Result<(), Failure> {
         let owner = self.owner();
         let policy = Policy::new(&self.object.spec, Action::Uninstall);
-        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner: &owner };
+        let cx = Release {
+            tenant: client,
+            discovery: &self.operator.discovery,
+            key,
+            policy: &policy,
+            owner: &owner,
+        };
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
             Err(error) => return Err(self.explain(error).await),
@@ -515,9 +564,13 @@ impl Work<'_> {
                 self.operator.parking.leave(key);
                 Err(self.explain(error).await)
             }
-            Outcome::Done { .. } => {
+            Outcome::Done { warnings, .. } => {
                 self.operator.parking.leave(key);
                 info!(release = %self.key, "uninstalled");
+                if !warnings.is_empty() {
+                    let note = format!("uninstalled {key}; {}", warnings.join("; "));
+                    self.event(true, Reason::UninstallSucceeded, &note).await;
+                }
                 Ok(())
             }
         }
@@ -539,7 +592,8 @@ impl Work<'_> {
         };
         let ended = match skipped {
             Some(why) => {
-                let note = format!("objects and record of release {} stay: {why}", ReleaseKey::from(&self.target));
+                let note =
+                    format!("objects and record of release {} stay: {why}", ReleaseKey::from(&self.target));
                 self.event(true, Reason::UninstallSkipped, &note).await;
                 Ok(())
             }
@@ -573,7 +627,8 @@ impl Work<'_> {
             // Without its identity nothing can be removed, and the HelmRelease must not hold its namespace for ever.
             Err(failure) if failure.reason == Reason::ServiceAccountNotFound => {
                 let left = self.last_status().map_or(0, |s| s.inventory.len());
-                let note = format!("{left} objects of release {} stay: {}", target.release_name, failure.message);
+                let note =
+                    format!("{left} objects of release {} stay: {}", target.release_name, failure.message);
                 self.event(false, Reason::UninstallSkipped, &note).await;
                 Ok(())
             }
@@ -682,7 +737,10 @@ struct Inputs {
 ///
 /// # Compatibility
 /// As Flux's `spec.chart.spec.valuesFiles`: the files are merged in order, values.yaml is not implied.
-fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<pintle_helm::chart::Chart>, Values), Failure> {
+fn with_values_files(
+    inputs: &Inputs,
+    files: &[String],
+) -> Result<(Arc<pintle_helm::chart::Chart>, Values), Failure> {
     let chart = &inputs.chart.chart;
     if files.is_empty() {
         return Ok((Arc::clone(chart), inputs.values.clone()));
@@ -694,7 +752,8 @@ fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<pintle_he
             continue;
         }
         let file = chart.files.iter().find(|f| &*f.name == name.as_str()).ok_or_else(|| {
-            let message = format!("chart {}-{} has no file `{name}`", inputs.chart.name, inputs.chart.version);
+            let message =
+                format!("chart {}-{} has no file `{name}`", inputs.chart.name, inputs.chart.version);
             Failure::new(Reason::ValuesInvalid, Retry::OnChange, message)
         })?;
         let layer = Values::from_yaml(&file.data).map_err(|e| {

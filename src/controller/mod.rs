@@ -108,7 +108,11 @@ struct Memory {
 ///
 /// # Errors
 /// When the custom resources cannot be watched.
-pub async fn run(connection: Connection, settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
+pub async fn run(
+    connection: Connection,
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let client = connection.operator();
     let concurrency = settings.concurrency;
     let operator = Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
@@ -251,7 +255,8 @@ impl Operator {
         }
         let repositories = self.chart_repositories.keys(|repository| {
             let spec = &repository.spec;
-            let refers = |r: &Option<crate::api::LocalSecretReference>| r.as_ref().is_some_and(|r| r.name == name);
+            let refers =
+                |r: &Option<crate::api::LocalSecretReference>| r.as_ref().is_some_and(|r| r.name == name);
             repository.metadata.namespace.as_deref() == Some(namespace)
                 && (refers(&spec.secret_ref) || refers(&spec.cert_secret_ref))
         });
@@ -281,6 +286,12 @@ impl Operator {
             *memory = Memory { uid: uid.cloned(), ..Memory::default() };
         }
         f(memory)
+    }
+
+    /// Whether there is no HelmRelease of this `namespace/name`.
+    fn is_gone(&self, name: &str) -> bool {
+        name.split_once('/')
+            .is_some_and(|(namespace, name)| self.helm_releases.see(&Key::new(namespace, name)).is_none())
     }
 
     fn forget_release(&self, key: &Key) {

@@ -1,8 +1,8 @@
 //! Writes what became of an object: status and events. The status is a view of storage, written after it.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, ApiResource, Patch, PatchParams};
 use kube::core::{DynamicObject, GroupVersionKind};
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -89,7 +89,13 @@ impl Publisher {
     ///
     /// # Errors
     /// The server's refusal; an object that is gone is none.
-    pub async fn finalizers(&self, own: OwnKind, key: &Key, finalizers: &[String], version: &str) -> Result<(), kube::Error> {
+    pub async fn finalizers(
+        &self,
+        own: OwnKind,
+        key: &Key,
+        finalizers: &[String],
+        version: &str,
+    ) -> Result<(), kube::Error> {
         // With the version, because a list is replaced whole: another controller's finalizer must not be lost.
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
@@ -98,7 +104,14 @@ impl Publisher {
     }
 
     /// Publishes an event. An event that cannot be written never fails the work that it tells of.
-    pub async fn event(&self, regarding: &ObjectReference, good: bool, reason: Reason, action: &str, note: &str) {
+    pub async fn event(
+        &self,
+        regarding: &ObjectReference,
+        good: bool,
+        reason: Reason,
+        action: &str,
+        note: &str,
+    ) {
         let event = Event {
             type_: if good { EventType::Normal } else { EventType::Warning },
             reason: reason.as_str().to_owned(),

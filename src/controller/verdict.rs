@@ -7,9 +7,7 @@ use pintle_helm::render::RenderError;
 
 use super::{Requeue, jitter};
 use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, STALLED, Status};
-use crate::api::{
-    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUESTED_AT, Reason, Target,
-};
+use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUESTED_AT, Reason, Target};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
 use crate::release::{self, Action, History, backoff};
@@ -132,7 +130,9 @@ impl Failure {
     /// Whether the status did not say this already.
     pub fn is_news(&self, old: Option<&HelmReleaseStatus>) -> bool {
         let ready = old.and_then(|status| condition::find(&status.conditions, READY));
-        !ready.is_some_and(|c| c.status == "False" && c.reason == self.reason.as_str() && self.message_is(&c.message))
+        !ready.is_some_and(|c| {
+            c.status == "False" && c.reason == self.reason.as_str() && self.message_is(&c.message)
+        })
     }
 
     fn message_is(&self, shown: &str) -> bool {
@@ -229,7 +229,15 @@ struct Conditions<'a> {
 
 impl Conditions<'_> {
     fn set(&mut self, type_: &str, status: Status, reason: Reason, message: &str) {
-        condition::set(&mut self.status.conditions, type_, status, reason, message, self.generation, self.now);
+        condition::set(
+            &mut self.status.conditions,
+            type_,
+            status,
+            reason,
+            message,
+            self.generation,
+            self.now,
+        );
     }
 
     fn remove(&mut self, type_: &str) {
@@ -274,7 +282,8 @@ impl Conditions<'_> {
     fn failed(&mut self, failure: &Failure, history: Option<&History>) {
         let mut message = failure.message.clone();
         let latest = history.and_then(History::latest);
-        if let Some(running) = history.and_then(History::deployed).filter(|r| latest.is_some_and(|l| l.number > r.number))
+        if let Some(running) =
+            history.and_then(History::deployed).filter(|r| latest.is_some_and(|l| l.number > r.number))
         {
             message.push_str(&format!("; revision {} still runs", running.number));
         }

@@ -88,7 +88,11 @@ pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched:
                 }
             }
             Err(error) if !std::mem::replace(&mut failing, true) => {
-                warn!(kind = kind.kind, error = chain(&error), "the watch failed; it is tried again with backoff");
+                warn!(
+                    kind = kind.kind,
+                    error = chain(&error),
+                    "the watch failed; it is tried again with backoff"
+                );
             }
             Err(_) => {}
         }
@@ -119,7 +123,10 @@ impl KindWatches {
         }
         let (client, kind, touched) = (self.client.clone(), kind.clone(), Arc::clone(&self.touched));
         tokio::spawn(async move {
-            metadata(client, kind, "app.kubernetes.io/managed-by=Helm", move |kind, object| touched(kind, object)).await;
+            metadata(client, kind, "app.kubernetes.io/managed-by=Helm", move |kind, object| {
+                touched(kind, object)
+            })
+            .await;
         });
     }
 }
