@@ -10,6 +10,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: build assets ## play the main job on a local control plane: install, upgrade, break, roll back, delete
+	@$(CARGO) test --no-run --test e2e
 	@$(CARGO) test --quiet --test e2e -- demo $(DEMO_FLAGS)
 
 test: lint unit e2e ## everything that must pass: lints, unit tests, stories on a real API server

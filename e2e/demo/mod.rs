@@ -121,6 +121,8 @@ spec:
         let changes = "'{.status.history[0].changes}{\"\\n\"}'";
         let changes = self.types(&format!("kubectl get hr web -n {namespace} -o jsonpath={changes}")).await?;
         contains(&changes, &[r#""updated":2"#])?;
+        let events = self.types(&format!("kubectl events -n {namespace} --for hr/web")).await?;
+        contains(&events, &["spec.replicas 2 -> 3"])?;
         self.types(&format!("kubectl get deployment web -n {namespace}")).await?;
         Ok(())
     }

@@ -308,8 +308,9 @@ impl Work<'_> {
     ) -> Result<Verdict, Failure> {
         self.wait_for(cx.key, plan);
         let action = plan.action;
-        info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = plan.summary(), "begins");
-        let number = history.begin(cx, draft.with_plan(plan.changes, cx.policy)).await?;
+        let summary = self.redactions.apply(&plan.summary());
+        info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = summary, "begins");
+        let number = history.begin(cx, draft.with_plan(plan, cx.policy)).await?;
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
     }
@@ -363,12 +364,9 @@ impl Work<'_> {
                 self.warn_of(&warnings).await;
                 let held = self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok());
                 release::tidy(cx, history, held).boxed().await?;
-                Ok(Verdict::Done {
-                    action: plan.action,
-                    revision: number,
-                    summary: plan.summary(),
-                    inventory,
-                })
+                let recorded = history.find(number).and_then(|r| Some(r.facts.as_ref()?.summary.clone()));
+                let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| plan.summary());
+                Ok(Verdict::Done { action: plan.action, revision: number, summary, inventory })
             }
         }
     }

@@ -13,12 +13,14 @@ use pintle_helm::record::{self, HookRun, Info, Record, RecordChart, RecordFile, 
 use pintle_helm::values::Values;
 
 use super::facts::{self, Action, ChartFacts, Facts};
-use super::{Desired, Error, History, Owner, Policy, ReleaseKey};
-use crate::api::{Changes, Reason};
+use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey};
+use crate::api::Reason;
 use crate::cluster::Retry;
 
 /// What the data of a Secret may be in all.
 const SECRET_LIMIT: usize = 1 << 20;
+/// Longest summary of a plan that is recorded.
+const SUMMARY_LIMIT: usize = 900;
 /// Kept free for what the facts grow by while the action goes on.
 const RESERVE: usize = 32 << 10;
 
@@ -151,8 +153,9 @@ impl Draft {
 
     /// Adds what the plan found out, and the deadline of the action.
     #[must_use]
-    pub fn with_plan(mut self, changes: Changes, policy: &Policy) -> Self {
-        self.facts.changes = changes;
+    pub fn with_plan(mut self, plan: &Plan, policy: &Policy) -> Self {
+        self.facts.changes = plan.changes;
+        self.facts.summary = crate::api::condition::truncate(&plan.summary(), SUMMARY_LIMIT);
         self.facts.deadline = Some(after(policy.timeout));
         self
     }

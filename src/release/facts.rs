@@ -199,6 +199,9 @@ pub struct Facts {
     pub applied: bool,
     /// What the revision changes.
     pub changes: Changes,
+    /// The same in words, with the first objects and fields: an action that is resumed sees only what is left.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub summary: String,
     /// Hooks that ran to their end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookFacts>,

@@ -114,6 +114,8 @@ fn a_draft_becomes_a_secret_that_reads_back() {
     let mut secret = revision(1, Deployed).secret();
     secret["metadata"]["labels"]["team"] = json!("a");
     let history = History::from_secrets(&[secret]);
+    let changes = crate::api::Changes { created: 1, ..Default::default() };
+    let plan = Plan { action: Action::Upgrade, steps: Vec::new(), changes, read_at: None };
     let draft = Draft::forward(
         &history,
         &key(),
@@ -125,7 +127,7 @@ fn a_draft_becomes_a_secret_that_reads_back() {
         &desired(),
     )
     .unwrap()
-    .with_plan(crate::api::Changes { created: 1, ..Default::default() }, &policy());
+    .with_plan(&plan, &policy());
     assert_eq!(draft.number(), 2);
     let secret = draft.secret(&key()).unwrap();
     assert_eq!(secret["metadata"]["name"], "sh.helm.release.v1.web.v2");
