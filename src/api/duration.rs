@@ -6,6 +6,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// Longer durations count as this one.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// A duration in Go's notation, limited to the units h, m, s and ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoDuration(pub Duration);
@@ -33,7 +36,8 @@ impl GoDuration {
             total += number * seconds;
             rest = &after[unit.len()..];
         }
-        Duration::try_from_secs_f64(total).ok().map(Self)
+        // Longer ones would overflow what clocks can count, and mean "never" anyway.
+        Duration::try_from_secs_f64(total).ok().map(|d| Self(d.min(LONGEST)))
     }
 }
 
@@ -104,6 +108,7 @@ mod tests {
             assert_eq!(duration.0.as_millis(), millis, "{text}");
             assert_eq!(duration.to_string(), printed, "{text}");
         }
+        assert_eq!(GoDuration::parse("5000000000000000h"), Some(GoDuration(LONGEST)));
         for bad in ["", "5", "m", "5d", "1.2.3s", "-1s", "1e3s"] {
             assert_eq!(GoDuration::parse(bad), None, "{bad}");
         }

@@ -21,9 +21,6 @@ pub struct RunArgs {
     /// Releases that are worked on at the same time
     #[arg(long, env = "PINTLE_CONCURRENCY", default_value_t = 8)]
     concurrency: usize,
-    /// Field manager of server-side apply; `helm` lets the real helm go on with a release without conflicts
-    #[arg(long, default_value = "helm")]
-    field_manager: String,
     /// How this process names itself in the records of the revisions that it makes
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
@@ -50,7 +47,6 @@ impl RunArgs {
             cache_dir: self.cache_dir.unwrap_or_else(|| temporary.path().to_owned()),
             default_service_account: self.default_service_account,
             concurrency: self.concurrency.max(1),
-            field_manager: self.field_manager,
             identity: self.identity.unwrap_or_else(|| format!("pintle-{}", std::process::id())),
         };
         controller::run(connection, settings, stopped()).await.context("the operator failed")

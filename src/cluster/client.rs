@@ -100,12 +100,9 @@ impl Identity {
 
     fn headers(&self) -> Vec<(&'static str, String)> {
         let Some((namespace, name)) = &self.0 else { return Vec::new() };
-        vec![
-            ("Impersonate-User", format!("system:serviceaccount:{namespace}:{name}")),
-            ("Impersonate-Group", "system:serviceaccounts".to_owned()),
-            ("Impersonate-Group", format!("system:serviceaccounts:{namespace}")),
-            ("Impersonate-Group", "system:authenticated".to_owned()),
-        ]
+        // The server adds the groups of a ServiceAccount itself, so that the operator needs no right on groups,
+        // which would be a right on system:masters.
+        vec![("Impersonate-User", format!("system:serviceaccount:{namespace}:{name}"))]
     }
 }
 

@@ -12,8 +12,8 @@ use super::ObjectRef;
 use crate::api::Reason;
 use crate::api::condition::truncate;
 
-/// Longest text of the server that is kept.
-const TEXT_LIMIT: usize = 1200;
+/// Longest text of the server that is kept. Secrets are taken out of it later, which a short cut would hinder.
+const TEXT_LIMIT: usize = 16 << 10;
 
 /// When trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +178,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// How the kinds say that a field cannot be changed.
+const IMMUTABLE: [&str; 5] = [
+    "field is immutable",
+    "updates to statefulset spec",
+    "spec is immutable after creation",
+    "cannot change roleRef",
+    "updates to parameters are forbidden",
+];
+
 /// Sorts an answer into its class.
 fn classify(status: &Status) -> Class {
     let message = status.message.as_str();
@@ -185,6 +194,8 @@ fn classify(status: &Status) -> Class {
     let has_cause = |reason: &str| causes.clone().any(|c| c.reason == reason);
     match status.code {
         401 => Class::Unauthorized,
+        // A webhook may answer with any code.
+        _ if message.contains("denied the request") => Class::AdmissionDenied,
         403 if has_cause("NamespaceTerminating") => Class::NamespaceTerminating,
         403 if message.contains("exceeded quota") => Class::QuotaExceeded,
         403 if message.contains("violates PodSecurity") || message.contains("denied request") => {
@@ -203,10 +214,7 @@ fn classify(status: &Status) -> Class {
         422 if message.contains("may not be more than") || message.contains("Too long") => Class::TooLarge,
         422 if message.contains("denied request") => Class::AdmissionDenied,
         422 if causes.clone().any(|c| c.field == "metadata.uid") => Class::Stale,
-        422 if message.contains("field is immutable") || message.contains("updates to statefulset spec") => {
-            Class::Immutable
-        }
-        400 if message.contains("denied the request") => Class::AdmissionDenied,
+        422 if IMMUTABLE.iter().any(|words| message.contains(words)) => Class::Immutable,
         400 | 422 => Class::Invalid,
         // Not every 500 is transient: these come from the object itself and would fail for ever.
         500 if message.contains("request is too large") => Class::TooLarge,
@@ -215,9 +223,6 @@ fn classify(status: &Status) -> Class {
             || message.contains("failed to create manager for existing fields") =>
         {
             Class::Invalid
-        }
-        _ if message.contains("admission webhook") && message.contains("denied the request") => {
-            Class::AdmissionDenied
         }
         _ => Class::Transient,
     }
@@ -312,6 +317,8 @@ mod tests {
                 serde_json::json!([{"reason": "NamespaceTerminating", "message": "", "field": "metadata.namespace"}]),
                 Class::NamespaceTerminating,
             ),
+            (403, "Forbidden", "admission webhook \"w\" denied the request: no", none.clone(), Class::AdmissionDenied),
+            (422, "Invalid", "spec: Forbidden: spec is immutable after creation except resources", none.clone(), Class::Immutable),
             (403, "Forbidden", "User \"x\" cannot patch resource", none.clone(), Class::Forbidden),
             (404, "NotFound", "namespaces \"x\" not found", none.clone(), Class::NamespaceMissing),
             (404, "", "404 page not found", none.clone(), Class::KindNotFound),

@@ -32,6 +32,8 @@ use crate::repository::ResolvedChart;
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A repository that was not asked yet wakes its releases; this is for the case that it cannot.
 const UNTIL_FETCHED: Duration = Duration::from_secs(60);
+/// Rendering sees no older picture of the served kinds than this.
+const DISCOVERY_AGE: Duration = Duration::from_secs(60);
 /// A pending revision that met a fault of the moment is resumed after this.
 const RESUME_PAUSE: Duration = Duration::from_secs(2);
 /// An action that takes longer than this is told of before it ends.
@@ -205,7 +207,8 @@ impl Work<'_> {
         }
         let decision = release::decide(&state, &desired, Timestamp::now());
         history = observed.history;
-        debug!(release = %self.key, ?state, ?decision, "decided");
+        // Without the texts of old failures: those are redacted where they are published.
+        debug!(release = %self.key, action = ?decision.action(), "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);
         let policy = Policy::new(&self.object.spec, action);
         let owner = self.owner();
@@ -394,7 +397,8 @@ impl Work<'_> {
         inputs: Inputs,
         action: Action,
     ) -> Result<(Coalesced, Manifest), Failure> {
-        let served = self.operator.discovery.served().await.map_err(release::Error::from)?;
+        // Charts ask for kinds that may have been installed since.
+        let served = self.operator.discovery.refresh(DISCOVERY_AGE).await.map_err(release::Error::from)?;
         let (git, major, minor) = &served.version;
         let capabilities = Capabilities {
             kube_version: KubeVersion::served(git, major, minor),

@@ -40,6 +40,9 @@ impl ClusterLookup {
                 "items": items,
             }));
         }
+        if kind.namespaced && object.namespace.is_empty() {
+            return Ok(nothing());
+        }
         Ok(self.tenant.get(&kind, &object).await?.unwrap_or_else(nothing))
     }
 }

@@ -47,8 +47,6 @@ pub struct Settings {
     pub default_service_account: Option<String>,
     /// Releases that are worked on at the same time.
     pub concurrency: usize,
-    /// Field manager of server-side apply.
-    pub field_manager: String,
     /// How this process names itself in records and events.
     pub identity: String,
 }
@@ -63,6 +61,9 @@ pub enum Error {
         watches::SYNC_TIMEOUT.as_secs()
     )]
     Sync,
+    /// A watch or a worker ended, which none of them does by itself.
+    #[error("a task of the operator ended; this is a defect of Pintle")]
+    TaskEnded,
 }
 
 /// When a key is to be looked at again.
@@ -156,10 +157,14 @@ pub async fn run(
     for _ in 0..concurrency.min(4) {
         tasks.spawn(Arc::clone(&operator).work_on_repositories());
     }
-    stop.await;
+    // No task ends by itself; one that does has panicked, and without it the operator would run on blind.
+    let ended = tokio::select! {
+        () = stop => Ok(()),
+        _ = tasks.join_next() => Err(Error::TaskEnded),
+    };
     info!("the operator stops");
     tasks.shutdown().await;
-    Ok(())
+    ended
 }
 
 /// Begins the watches; each [`Notify`] fires when its first list is in.
@@ -295,6 +300,7 @@ impl Operator {
     }
 
     fn forget_release(&self, key: &Key) {
+        self.parking.leave_all(key);
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
@@ -350,6 +356,8 @@ fn settle(queue: &Queue<Key>, key: &Key, requeue: Requeue) {
 }
 
 /// A duration give or take a tenth, so that what began together does not stay together.
+///
+/// No interval is shorter than a second: one release must not keep a worker busy.
 fn jitter(duration: Duration) -> Duration {
-    duration.mul_f64(rand::random_range(0.9..1.1))
+    duration.max(Duration::from_secs(1)).mul_f64(rand::random_range(0.9..1.1))
 }

@@ -24,6 +24,11 @@ impl Parking {
         self.lock().remove(&(release.namespace.clone(), release.name.clone()));
     }
 
+    /// The HelmRelease is gone.
+    pub fn leave_all(&self, key: &Key) {
+        self.lock().retain(|_, waiting| waiting != key);
+    }
+
     /// Who waits for objects of the release `name` in `namespace`.
     pub fn waiting_for(&self, namespace: &str, name: &str) -> Option<Key> {
         self.lock().get(&(namespace.to_owned(), name.to_owned())).cloned()

@@ -20,7 +20,14 @@ pub async fn conclude(
             history.deploy(cx, number, &draft::success_text(action, of)).await?;
             supersede_outdated(cx, history).await
         }
-        Outcome::Failed { error } => history.fail(cx, number, error).await,
+        Outcome::Failed { error } => {
+            history.fail(cx, number, error).await?;
+            // Retries go on for ever; without this so would the history.
+            for number in history.repeated_failures(cx.policy.max_history) {
+                history.remove(cx, number).await?;
+            }
+            Ok(())
+        }
         Outcome::Parked { .. } | Outcome::Retry { .. } => Ok(()),
     }
 }

@@ -202,6 +202,26 @@ impl History {
             .collect()
     }
 
+    /// Numbers of failed revisions that a newer failed one repeats, oldest first, so that `max` remain (0: all stay).
+    ///
+    /// Their manifest is that of the newest one, so that no object is forgotten with them.
+    pub fn repeated_failures(&self, max: u32) -> Vec<u32> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let Some(latest) = self.latest().filter(|r| r.status == Status::Failed) else { return Vec::new() };
+        let Some(digest) = latest.facts.as_ref().map(|f| &f.manifest_digest).filter(|d| !d.is_empty()) else {
+            return Vec::new();
+        };
+        if max == 0 || self.revisions.len() <= max {
+            return Vec::new();
+        }
+        let repeated = self.revisions.iter().filter(|r| {
+            r.number != latest.number
+                && r.status == Status::Failed
+                && r.facts.as_ref().is_some_and(|f| f.manifest_digest == *digest)
+        });
+        repeated.map(|r| r.number).take(self.revisions.len() - max).collect()
+    }
+
     /// Writes the intent: a new revision, pending, with its whole record. The first write of every action.
     ///
     /// # Errors

@@ -99,7 +99,9 @@ async fn run(
     hook: &Hook,
     anew: bool,
 ) -> Result<(), Error> {
-    let run = format!("{number}/{event}");
+    // With the time of the action: numbers begin again when a release is installed anew.
+    let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at).unwrap_or_default();
+    let run = format!("{number}/{event}/{begun}");
     for mut target in objects(cx, hook).await? {
         ownership::set(&mut target.content, "annotations", HOOK_OWNER, &cx.key.to_string());
         ownership::set(&mut target.content, "annotations", HOOK_RUN, &run);

@@ -112,6 +112,12 @@ impl Targets {
             }
             targets.objects.push(target);
         }
+        // Hooks are applied when their turn comes; that they can be is known before the first write.
+        for hook in &manifest.hooks {
+            for content in hook.objects().map_err(|e| invalid(crate::cluster::chain(&e)))? {
+                reader.read(content, &hook.path)?;
+            }
+        }
         targets.objects.sort_by(|a, b| compare_kinds(Order::Install, &a.object.kind, &b.object.kind));
         reader.earlier(previous, &mut targets);
         Ok(targets)

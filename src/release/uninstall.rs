@@ -64,6 +64,10 @@ async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, E
     {
         return Err(super::history::claimed(&facts.owner_name, &facts.holder));
     }
+    // helm made every revision: nothing of it was ever adopted, and nothing of it is ours to remove.
+    if history.revisions().iter().all(|r| r.facts.is_none()) {
+        return Ok(None);
+    }
     let has_facts = latest.facts.is_some();
     if latest.status != Status::Uninstalling || !has_facts {
         history.mark_uninstalling(cx, number, after(cx.policy.timeout)).await?;
