@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Error, ObjectRef, OperatorClient};
 
+/// The server must answer within this time.
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// At most one refresh in this time is made because a kind is missing.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -139,8 +141,10 @@ impl Discovery {
         if refreshed.is_some_and(|at| at.elapsed() < pause) {
             return Ok(self.known());
         }
-        let served =
-            Arc::new(self.ask().await.map_err(|e| Error::new("discover the API of the server", None, &e))?);
+        let verb = "discover the API of the server";
+        let answer = tokio::time::timeout(TIMEOUT, self.ask()).await;
+        let answer = answer.map_err(|_| Error::timed_out(verb, None, TIMEOUT))?;
+        let served = Arc::new(answer.map_err(|e| Error::new(verb, None, &e))?);
         *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&served);
         *refreshed = Some(Instant::now());
         Ok(served)

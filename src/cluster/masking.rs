@@ -65,20 +65,48 @@ impl Redactions {
     /// Shorter texts are words that appear everywhere; replacing them would spoil every message.
     const SHORTEST: usize = 6;
 
-    /// Adds the data of a Secret, and every text inside it when it is YAML-like.
+    /// Adds the data of a Secret: the whole of it, its lines, and every scalar when it is YAML.
     pub fn add(&mut self, data: &[u8]) {
         let text = String::from_utf8_lossy(data);
         self.add_text(text.trim());
-        for line in text.lines() {
-            if let Some((_, value)) = line.split_once(": ") {
-                self.add_text(value.trim().trim_matches(['"', '\'']));
+        if text.lines().nth(1).is_some() {
+            text.lines().for_each(|line| self.add_text(line.trim()));
+        }
+        if let Ok(value) = pintle_goyaml::parse(data) {
+            self.add_scalars(&value);
+        }
+    }
+
+    fn add_scalars(&mut self, value: &pintle_goyaml::Value) {
+        use pintle_goyaml::Value;
+        let mut left = vec![value];
+        while let Some(value) = left.pop() {
+            match value {
+                Value::String(text) => {
+                    self.add_text(text.trim());
+                    text.lines().for_each(|line| self.add_text(line.trim()));
+                }
+                Value::Int(number) => self.add_text(&number.to_string()),
+                Value::Uint(number) => self.add_text(&number.to_string()),
+                Value::Array(items) => left.extend(items),
+                Value::Object(entries) => left.extend(entries.values()),
+                Value::Null | Value::Bool(_) | Value::Float(_) => {}
             }
         }
     }
 
+    /// Adds a text, and the forms in which charts and error messages show it.
     fn add_text(&mut self, text: &str) {
-        if text.len() >= Self::SHORTEST {
-            self.0.insert(text.to_owned());
+        use base64::Engine;
+        if text.len() < Self::SHORTEST {
+            return;
+        }
+        self.0.insert(text.to_owned());
+        self.0.insert(base64::engine::general_purpose::STANDARD.encode(text));
+        let escaped = format!("{text:?}");
+        let escaped = escaped.trim_matches('"');
+        if escaped != text {
+            self.0.insert(escaped.to_owned());
         }
     }
 
@@ -126,5 +154,13 @@ mod tests {
         let mut redactions = Redactions::default();
         redactions.add(b"password: hunter2hunter\nport: 80\n");
         assert_eq!(redactions.apply("bad value hunter2hunter at port 80"), "bad value *** at port 80");
+        let mut redactions = Redactions::default();
+        redactions
+            .add(b"users: [{name: bob, token: s3cr3t-t0ken}]\nkey: |\n  line-one-of-it\n  line-two-of-it\n");
+        for shown in ["s3cr3t-t0ken", "czNjcjN0LXQwa2Vu", "line-one-of-it\\nline-two-of-it", "line-two-of-it"]
+        {
+            assert!(redactions.apply(shown).contains(MASK), "{shown}");
+            assert!(!redactions.apply(shown).contains("line-"), "{shown}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
+use kube::core::DynamicObject;
 use pintle_helm::manifest::Manifest;
 use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
 use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
@@ -18,8 +19,10 @@ use super::publish::{HELM_RELEASE, reference};
 use super::store::{Key, Seen};
 use super::verdict::{Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
-use crate::api::condition::{self, READY};
-use crate::api::{DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target};
+use crate::api::condition::{self, READY, STALLED};
+use crate::api::{
+    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target, ValuesKind,
+};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Identity, Kind, ObjectRef, Retry, TenantClient, chain};
 use crate::release::{
@@ -51,10 +54,7 @@ pub fn is_ready(release: &HelmRelease) -> bool {
 pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     let object = match operator.helm_releases.see(key) {
         Some(Seen::Valid(object)) => object,
-        Some(Seen::Invalid(_, problem)) => {
-            error!(release = %key, problem, "the object does not fit its schema; is the CRD current?");
-            return Requeue::OnChange;
-        }
+        Some(Seen::Invalid(object, problem)) => return refuse(operator, key, &object, &problem).await,
         None => {
             operator.forget_release(key);
             return Requeue::OnChange;
@@ -69,6 +69,23 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
         return Requeue::OnChange;
     }
     work.reconcile().await
+}
+
+/// An object that does not fit its type: nothing is done for it, and its status says so.
+async fn refuse(operator: &Operator, key: &Key, object: &DynamicObject, problem: &str) -> Requeue {
+    error!(release = %key, problem, "the object does not fit its schema; is the CRD current?");
+    let mut status =
+        HelmReleaseStatus { observed_generation: object.metadata.generation, ..Default::default() };
+    let (generation, now) = (object.metadata.generation, Timestamp::now());
+    let message = format!("the object does not fit its schema: {problem}");
+    for (type_, value) in [(READY, condition::Status::False), (STALLED, condition::Status::True)] {
+        condition::set(&mut status.conditions, type_, value, Reason::InvalidSpec, &message, generation, now);
+    }
+    // The rest of the status stays as it is: only what is set here is merged in.
+    if let Err(error) = operator.publisher.status(HELM_RELEASE, key, None, &status).await {
+        warn!(release = %key, error = chain(&error), "the status could not be written");
+    }
+    Requeue::OnChange
 }
 
 /// One look at one HelmRelease.
@@ -140,7 +157,7 @@ impl Work<'_> {
         }
         let inputs = match self.inputs(client).await {
             Ok(inputs) => inputs,
-            Err(verdict) => return Account { verdict, history: None },
+            Err(verdict) => return self.without_inputs(client, &release, &owner, verdict).await,
         };
         let history = match release::observe(client, &release).await {
             Ok(observed) => observed.history,
@@ -153,12 +170,39 @@ impl Work<'_> {
         self.act(client, &release, history, desired, Some(inputs)).await
     }
 
+    /// The inputs cannot be had now; what is pending goes on all the same, from its record.
+    async fn without_inputs(
+        &self,
+        client: &TenantClient,
+        key: &ReleaseKey,
+        owner: &Owner,
+        verdict: Verdict,
+    ) -> Account {
+        let mut history = match release::observe(client, key).await {
+            Ok(observed) => observed.history,
+            Err(_) => return Account { verdict, history: None },
+        };
+        let pending = history.latest().filter(|r| {
+            r.status.is_pending() && r.facts.as_ref().is_some_and(|f| f.owner_name == owner.name)
+        });
+        let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
+        let policy = Policy::new(&self.object.spec, Action::Upgrade);
+        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner };
+        let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
+        Account { verdict, history: Some(history) }
+    }
+
     /// resolve and dereference: what the release is made of.
     async fn inputs(&mut self, client: &TenantClient) -> Result<Inputs, Verdict> {
         let chart = self.resolve().await?;
         let read = dereference::dereference(client, &self.key.namespace, &self.object.spec).await;
-        let (values, redactions) =
-            read.map_err(|e| Verdict::Failed(Failure::new(e.reason(), e.retry(), chain(&e))))?;
+        let (values, redactions) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                let failure = Failure::new(error.reason(), error.retry(), chain(&error));
+                return Err(Verdict::Failed(self.explain_failure(failure).await));
+            }
+        };
         self.redactions = redactions;
         Ok(Inputs { chart, values })
     }
@@ -263,7 +307,17 @@ impl Work<'_> {
         desired: &Desired,
     ) -> Result<Verdict, Failure> {
         release::tidy(cx, history, desired.rollback_to).boxed().await?;
-        Ok(Verdict::Settled)
+        // The status is a view of storage: what a process that ended in between did not write is written now.
+        let deployed = history.deployed();
+        let known = self.last_status().and_then(|s| s.last_applied_revision);
+        let mut inventory = None;
+        if let Some(revision) = deployed.filter(|r| known != Some(i64::from(r.number))) {
+            let manifest = revision.manifest()?;
+            let plan =
+                release::prepare(cx, history, revision.number, Action::Upgrade, &manifest).boxed().await?;
+            inventory = Some(release::inventory(&plan));
+        }
+        Ok(Verdict::Settled { inventory })
     }
 
     /// coalesce → render → plan → preflight → begin → execute: a new revision with new content.
@@ -311,9 +365,9 @@ impl Work<'_> {
     ) -> Result<Verdict, Failure> {
         self.wait_for(cx.key, plan);
         let action = plan.action;
-        let summary = self.redactions.apply(&plan.summary());
-        info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = summary, "begins");
-        let number = history.begin(cx, draft.with_plan(plan, cx.policy)).await?;
+        let summary = self.summary(plan);
+        info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
+        let number = history.begin(cx, draft.with_plan(plan, summary, cx.policy)).await?;
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
     }
@@ -353,6 +407,14 @@ impl Work<'_> {
         outcome: Outcome,
         plan: &Plan,
     ) -> Result<Verdict, Failure> {
+        let outcome = match outcome {
+            // Before it is stored: the status shows the record's message as it is.
+            Outcome::Failed { mut error } => {
+                error.message = self.redactions.apply(&error.message);
+                Outcome::Failed { error }
+            }
+            other => other,
+        };
         release::conclude(cx, history, number, &outcome).boxed().await?;
         let inventory = release::inventory(plan);
         match outcome {
@@ -368,10 +430,17 @@ impl Work<'_> {
                 let held = self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok());
                 release::tidy(cx, history, held).boxed().await?;
                 let recorded = history.find(number).and_then(|r| Some(r.facts.as_ref()?.summary.clone()));
-                let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| plan.summary());
+                let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| self.summary(plan));
                 Ok(Verdict::Done { action: plan.action, revision: number, summary, inventory })
             }
         }
+    }
+
+    /// What a plan changes. With Secrets among its values no value is shown: a chart may copy them anywhere, and the
+    /// old ones are known to nobody here.
+    fn summary(&self, plan: &Plan) -> String {
+        let secret = self.object.spec.values_from.iter().any(|r| r.kind == ValuesKind::Secret);
+        if secret { plan.outline() } else { plan.summary() }
     }
 
     /// The server's warnings, such as those of Pod Security, become an event.
@@ -489,14 +558,18 @@ impl Work<'_> {
 
     /// The server does not say that an impersonated ServiceAccount is missing; it only refuses.
     async fn explain(&self, error: release::Error) -> Failure {
-        if error.reason == Reason::Forbidden && self.is_service_account_missing().await {
+        self.explain_failure(error.into()).await
+    }
+
+    async fn explain_failure(&self, failure: Failure) -> Failure {
+        if failure.reason == Reason::Forbidden && self.is_service_account_missing().await {
             let name = self.service_account().unwrap_or_default();
             let namespace = &self.key.namespace;
             let message =
                 format!("ServiceAccount {namespace}/{name} does not exist; create it and give it its rights");
             return Failure::new(Reason::ServiceAccountNotFound, Retry::Later, message);
         }
-        error.into()
+        failure
     }
 
     async fn is_service_account_missing(&self) -> bool {
@@ -626,6 +699,11 @@ impl Work<'_> {
         let client = self.tenant()?;
         let target = self.last_status().and_then(|s| s.target).unwrap_or_else(|| self.target.clone());
         match self.uninstall(&client, &ReleaseKey::from(&target)).await {
+            Err(failure) if failure.reason == Reason::ReleaseClaimed => {
+                let note = format!("nothing was removed: {}", failure.message);
+                self.event(true, Reason::UninstallSkipped, &note).await;
+                Ok(())
+            }
             // Without its identity nothing can be removed, and the HelmRelease must not hold its namespace for ever.
             Err(failure) if failure.reason == Reason::ServiceAccountNotFound => {
                 let left = self.last_status().map_or(0, |s| s.inventory.len());
@@ -699,7 +777,7 @@ impl Work<'_> {
     fn requeue(&self, verdict: &Verdict, failures: u32) -> Requeue {
         let interval = self.object.spec.interval.0;
         match verdict {
-            Verdict::Settled | Verdict::Done { .. } => Requeue::After(jitter(interval)),
+            Verdict::Settled { .. } | Verdict::Done { .. } => Requeue::After(jitter(interval)),
             Verdict::Again(after) => Requeue::After(*after),
             Verdict::Waiting { deadline, .. } => Requeue::After(until(*deadline)),
             Verdict::Failed(failure) => failure.requeue(failures, interval),

@@ -1,5 +1,8 @@
 //! Writes what became of an object: status and events. The status is a view of storage, written after it.
 
+use std::future::Future;
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, ApiResource, Patch, PatchParams};
 use kube::core::{DynamicObject, GroupVersionKind};
@@ -15,6 +18,8 @@ use crate::cluster::{OperatorClient, chain};
 
 /// The field manager of the operator's own fields: finalizer and status.
 const MANAGER: &str = "pintle";
+/// A write must be answered within this time.
+const TIMEOUT: Duration = Duration::from_secs(40);
 /// The server drops an event whose note is longer than 1,024 bytes.
 const NOTE_LIMIT: usize = 1000;
 
@@ -60,20 +65,20 @@ impl Publisher {
     ///
     /// # Errors
     /// The server's refusal; an object that is gone is none.
-    pub async fn status<S: Serialize + PartialEq>(
+    pub async fn status<S: Serialize>(
         &self,
         own: OwnKind,
         key: &Key,
         old: Option<&S>,
         new: &S,
     ) -> Result<(), kube::Error> {
-        if old == Some(new) {
+        // A merge patch only adds and changes: what left the status is set to null.
+        let old = old.and_then(|s| serde_json::to_value(s).ok()).unwrap_or_default();
+        let mut new = serde_json::to_value(new).map_err(kube::Error::SerdeError)?;
+        // Compared as written: the server's times are coarser than ours, and a restart must not write them again.
+        if old == new {
             return Ok(());
         }
-        // A merge patch only adds and changes: what left the status is set to null.
-        let empty = Value::Null;
-        let old = old.and_then(|s| serde_json::to_value(s).ok()).unwrap_or(empty);
-        let mut new = serde_json::to_value(new).map_err(kube::Error::SerdeError)?;
         if let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) {
             for gone in old.keys() {
                 new.entry(gone.clone()).or_insert(Value::Null);
@@ -82,7 +87,7 @@ impl Publisher {
         let patch = json!({ "status": new });
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
-        ignore_gone(api.patch_status(&key.name, &params, &Patch::Merge(&patch)).await.map(drop))
+        within(api.patch_status(&key.name, &params, &Patch::Merge(&patch))).await
     }
 
     /// Sets the finalizers.
@@ -100,7 +105,7 @@ impl Publisher {
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
-        ignore_gone(api.patch(&key.name, &params, &Patch::Merge(&patch)).await.map(drop))
+        within(api.patch(&key.name, &params, &Patch::Merge(&patch))).await
     }
 
     /// Publishes an event. An event that cannot be written never fails the work that it tells of.
@@ -119,7 +124,7 @@ impl Publisher {
             action: action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, regarding).await {
+        if let Err(error) = within(self.recorder.publish(&event, regarding)).await {
             warn!(error = chain(&error), %reason, "an event was lost");
         }
     }
@@ -141,9 +146,11 @@ where
     }
 }
 
-fn ignore_gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
-    match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other,
+/// Waits for a write no longer than a server may take; an object that is gone is no failure.
+async fn within<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<(), kube::Error> {
+    match tokio::time::timeout(TIMEOUT, write).await {
+        Err(late) => Err(kube::Error::Service(late.into())),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
+        Ok(answer) => answer.map(drop),
     }
 }

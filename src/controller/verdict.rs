@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use pintle_helm::render::RenderError;
 
 use super::{Requeue, jitter};
@@ -21,7 +22,10 @@ const NAMED: usize = 5;
 #[derive(Debug)]
 pub enum Verdict {
     /// The release is as its spec asks, and was before.
-    Settled,
+    Settled {
+        /// What it owns, when the status did not know.
+        inventory: Option<Vec<InventoryEntry>>,
+    },
     /// An action has ended well.
     Done {
         /// The action.
@@ -116,6 +120,11 @@ impl Failure {
         self
     }
 
+    /// Whether it is a wait whose end is known: no failure to count, or to warn of.
+    pub fn is_wait(&self) -> bool {
+        self.after.is_some()
+    }
+
     /// When to look again. `failures` in a row make the pause longer.
     pub fn requeue(&self, failures: u32, interval: Duration) -> Requeue {
         match (self.after, self.retry) {
@@ -191,16 +200,22 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     status.failures = i64::from(view.failures);
     if let Some(history) = view.history {
         record(&mut status, history);
-        if history.latest().is_some() {
+        // A history that belongs to another HelmRelease fixes nothing for this one.
+        let name = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
+        if history.revisions().iter().any(|r| r.facts.as_ref().is_some_and(|f| f.owner_name == name)) {
             status.target = Some(view.target.clone());
         }
     }
-    if let Verdict::Done { inventory, .. } | Verdict::Waiting { inventory, .. } = view.verdict {
-        status.inventory.clone_from(inventory);
+    match view.verdict {
+        Verdict::Done { inventory, .. } | Verdict::Waiting { inventory, .. } => {
+            status.inventory.clone_from(inventory)
+        }
+        Verdict::Settled { inventory: Some(inventory) } => status.inventory.clone_from(inventory),
+        _ => {}
     }
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
     match view.verdict {
-        Verdict::Settled | Verdict::Done { .. } => set.settled(object, view.history),
+        Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history),
         Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
         Verdict::Failed(failure) => set.failed(failure, view.history),
         Verdict::Again(_) => {}

@@ -151,11 +151,11 @@ impl Draft {
         Self { record, facts, labels }
     }
 
-    /// Adds what the plan found out, and the deadline of the action.
+    /// Adds what the plan found out, in numbers and in words, and the deadline of the action.
     #[must_use]
-    pub fn with_plan(mut self, plan: &Plan, policy: &Policy) -> Self {
+    pub fn with_plan(mut self, plan: &Plan, summary: String, policy: &Policy) -> Self {
         self.facts.changes = plan.changes;
-        self.facts.summary = crate::api::condition::truncate(&plan.summary(), SUMMARY_LIMIT);
+        self.facts.summary = crate::api::condition::truncate(&summary, SUMMARY_LIMIT);
         self.facts.deadline = Some(after(policy.timeout));
         self
     }

@@ -153,13 +153,29 @@ impl Plan {
 
     /// The numbers in one line, and the first objects that change: for an event or a condition.
     pub fn summary(&self) -> String {
+        self.describe(ToString::to_string)
+    }
+
+    /// The same without a value: objects and paths only.
+    pub fn outline(&self) -> String {
+        self.describe(|planned| match &planned.change {
+            Change::Update { paths } if !paths.is_empty() => {
+                let paths: Vec<&str> = paths.iter().take(5).map(|p| p.path.as_str()).collect();
+                format!("{}: {}", planned.object, paths.join(", "))
+            }
+            _ => planned.to_string(),
+        })
+    }
+
+    fn describe(&self, one: impl Fn(&Planned) -> String) -> String {
         let Changes { created, updated, deleted, unchanged } = self.changes;
         let mut text =
             format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
         let changed: Vec<&Planned> =
             self.objects().chain(self.leftovers()).filter(|p| p.change != Change::Unchanged).collect();
         for planned in changed.iter().take(5) {
-            text.push_str(&format!("; {planned}"));
+            text.push_str("; ");
+            text.push_str(&one(planned));
         }
         if changed.len() > 5 {
             text.push_str(&format!("; and {} more", changed.len() - 5));

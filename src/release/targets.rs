@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use pintle_helm::chart::Crd;
-use pintle_helm::manifest::{Document, Hook, Manifest, Order, compare_kinds};
+use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
 use super::{Error, ReleaseKey, Revision};
 use crate::api::Reason;
@@ -113,7 +113,7 @@ impl Targets {
             targets.objects.push(target);
         }
         // Hooks are applied when their turn comes; that they can be is known before the first write.
-        for hook in &manifest.hooks {
+        for hook in manifest.hooks.iter().filter(|h| h.events.iter().any(|e| *e != HookEvent::Test)) {
             for content in hook.objects().map_err(|e| invalid(crate::cluster::chain(&e)))? {
                 reader.read(content, &hook.path)?;
             }

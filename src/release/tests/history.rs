@@ -127,7 +127,7 @@ fn a_draft_becomes_a_secret_that_reads_back() {
         &desired(),
     )
     .unwrap()
-    .with_plan(&plan, &policy());
+    .with_plan(&plan, plan.summary(), &policy());
     assert_eq!(draft.number(), 2);
     let secret = draft.secret(&key()).unwrap();
     assert_eq!(secret["metadata"]["name"], "sh.helm.release.v1.web.v2");
