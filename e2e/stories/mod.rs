@@ -6,6 +6,8 @@ mod crash;
 mod efk;
 mod harness;
 mod hooks;
+mod interrupt;
+mod leadership;
 mod lifecycle;
 mod no_op;
 
@@ -34,6 +36,12 @@ pub const ALL: &[Story] = &[
     // A killed operator goes on where it was; one that is asked to end does, and starts again without a write.
     // It has a control plane of its own.
     Story { name: "crash", needs_operator: false, run: |cx| Box::pin(crash::run(cx)) },
+    // Of two operators one works; one that slept through its lease ends, and one that ends makes way at once.
+    // It has a control plane of its own.
+    Story { name: "leadership", needs_operator: false, run: |cx| Box::pin(leadership::run(cx)) },
+    // An operator that is asked to end in the middle of an install leaves nothing pending, and begins anew when it
+    // is back. It has a control plane of its own.
+    Story { name: "interrupt", needs_operator: false, run: |cx| Box::pin(interrupt::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
     // Every mistake of an author has a reason of its own and changes nothing.

@@ -58,8 +58,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
             return Requeue::OnChange;
         }
     };
-    let work =
-        Work { operator, key, object: &object, target: object.target(), redactions: Redactions::default() };
+    let work = Work::new(operator, key, &object);
     if object.metadata.deletion_timestamp.is_some() {
         return work.delete().await;
     }
@@ -70,23 +69,30 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
 }
 
 /// One look at one HelmRelease.
-struct Work<'a> {
-    operator: &'a Operator,
-    key: &'a Key,
-    object: &'a HelmRelease,
-    target: Target,
+pub(super) struct Work<'a> {
+    pub(super) operator: &'a Operator,
+    pub(super) key: &'a Key,
+    pub(super) object: &'a HelmRelease,
+    pub(super) target: Target,
     redactions: Redactions,
 }
 
 /// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
-struct Account {
+pub(super) struct Account {
     verdict: Verdict,
     history: Option<History>,
 }
 
 impl Account {
-    fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
+    pub(super) fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
         Self { verdict: Verdict::Failed(failure.into()), history }
+    }
+}
+
+impl<'a> Work<'a> {
+    /// A look at `object`, which is the one of `key`.
+    pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
+        Self { operator, key, object, target: object.target(), redactions: Redactions::default() }
     }
 }
 
@@ -246,8 +252,9 @@ impl Work<'_> {
             Ok(verdict) => verdict,
             Err(failure) => Verdict::Failed(failure),
         };
-        if !matches!(verdict, Verdict::Waiting { .. }) {
-            self.operator.parking.leave(key);
+        // Who is entered here is asked, when the process ends, to write down that it was interrupted.
+        if !history.latest().is_some_and(|r| r.status.is_pending()) {
+            self.operator.parking.leave(key, self.key);
         }
         Account { verdict, history: Some(history) }
     }
@@ -455,7 +462,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         Owner {
             uid: self.object.metadata.uid.clone().unwrap_or_default(),
             name: self.key.to_string(),
@@ -469,7 +476,7 @@ impl Work<'_> {
     }
 
     /// The client under whose name everything of the release is done.
-    fn tenant(&self) -> Result<TenantClient, Failure> {
+    pub(super) fn tenant(&self) -> Result<TenantClient, Failure> {
         let identity = match self.service_account() {
             Some(name) => Identity::service_account(&self.key.namespace, name).ok_or_else(|| {
                 let message = format!("serviceAccountName `{name}` cannot be the name of a ServiceAccount");
@@ -561,11 +568,11 @@ impl Work<'_> {
                 Err(Failure::waiting(Reason::Progressing, &waiting, deadline))
             }
             Outcome::Retry { error } | Outcome::Failed { error } => {
-                self.operator.parking.leave(key);
+                self.operator.parking.leave(key, self.key);
                 Err(self.explain(error).await)
             }
             Outcome::Done { warnings, .. } => {
-                self.operator.parking.leave(key);
+                self.operator.parking.leave(key, self.key);
                 info!(release = %self.key, "uninstalled");
                 if !warnings.is_empty() {
                     let note = format!("uninstalled {key}; {}", warnings.join("; "));
@@ -649,7 +656,7 @@ impl Work<'_> {
     }
 
     /// publish: status, events, and when to look again.
-    async fn publish(self, account: Account) -> Requeue {
+    pub(super) async fn publish(self, account: Account) -> Requeue {
         let Account { verdict, history } = account;
         let verdict = match verdict {
             Verdict::Failed(failure) => Verdict::Failed(failure.redacted(&self.redactions)),

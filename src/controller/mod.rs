@@ -7,6 +7,8 @@ mod chart_repository;
 mod dependencies;
 mod dereference;
 mod helm_release;
+mod interrupt;
+mod leadership;
 mod lookup;
 mod parked;
 mod publish;
@@ -29,6 +31,7 @@ use tracing::{error, info};
 use crate::api::{ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT};
 use crate::cluster::{Connection, Discovery, Kind};
 use crate::repository::{self, Repositories};
+use leadership::Leadership;
 use parked::Parking;
 use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
@@ -51,6 +54,8 @@ pub struct Settings {
     pub field_manager: String,
     /// How this process names itself in records and events.
     pub identity: String,
+    /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
+    pub lease_namespace: Option<String>,
 }
 
 /// Why the operator ended.
@@ -63,6 +68,17 @@ pub enum Error {
         watches::SYNC_TIMEOUT.as_secs()
     )]
     Sync,
+    /// Another process may be the leader by now.
+    #[error("the leadership is lost: {0}; this process ends, and the next one goes on")]
+    LeadershipLost(String),
+}
+
+/// Why a running operator ends.
+enum End {
+    /// It was asked to.
+    Asked,
+    /// The leadership is lost, for this reason.
+    Lost(String),
 }
 
 /// When a key is to be looked at again.
@@ -104,43 +120,55 @@ struct Memory {
     failures: (Option<i64>, u32),
 }
 
-/// Runs the operator until `stop` resolves.
+/// Runs the operator until `stop` resolves, as soon as it leads.
 ///
 /// # Errors
-/// When the custom resources cannot be watched.
+/// When the custom resources cannot be watched, or the leadership is lost.
 pub async fn run(
     connection: Connection,
     settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let client = connection.operator();
-    let concurrency = settings.concurrency;
-    let operator = Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
-        let weak = operator.clone();
-        let touched = move |kind: &Kind, object: Metadata| {
-            if let Some(operator) = weak.upgrade() {
-                operator.object_touched(kind, &object);
+    let Some(namespace) = settings.lease_namespace.clone() else {
+        return operate(connection, settings, stop.map(|()| End::Asked)).await;
+    };
+    let leadership = Arc::new(Leadership::new(&connection, &namespace, &settings.identity));
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        () = &mut stop => {}
+        () = leadership.acquire() => {
+            // A task of its own: the Lease is kept while what is in flight ends.
+            let mut held = tokio::spawn({
+                let leadership = Arc::clone(&leadership);
+                async move { leadership.hold().await }
+            });
+            let end = async {
+                tokio::select! {
+                    () = &mut stop => End::Asked,
+                    lost = &mut held => End::Lost(lost.unwrap_or_else(|_| "the renewal failed".to_owned())),
+                }
+            };
+            let ended = operate(connection, settings, end).await;
+            held.abort();
+            if !matches!(ended, Err(Error::LeadershipLost(_))) {
+                leadership.release().await;
             }
-        };
-        Operator {
-            publisher: Publisher::new(client.clone(), &settings.identity),
-            discovery: Arc::new(Discovery::new(client.clone())),
-            repositories: Repositories::new(repository::Options {
-                cache_dir: Some(settings.cache_dir.clone()),
-                ..repository::Options::default()
-            }),
-            kinds: KindWatches::new(client.clone(), touched),
-            settings,
-            connection,
-            helm_releases: Arc::default(),
-            chart_repositories: Arc::default(),
-            release_queue: Queue::new(),
-            repository_queue: Queue::new(),
-            fetches: chart_repository::Schedule::default(),
-            parking: Parking::default(),
-            memory: Mutex::default(),
+            return ended;
         }
-    });
+    }
+    // A request that was just answered may have made this process the leader.
+    leadership.release().await;
+    Ok(())
+}
+
+/// Watches and works until `end` says why not any longer.
+async fn operate(
+    connection: Connection,
+    settings: Settings,
+    end: impl Future<Output = End>,
+) -> Result<(), Error> {
+    let concurrency = settings.concurrency;
+    let operator = Operator::new(connection, settings);
     let mut tasks = tokio::task::JoinSet::new();
     let synced = watch(&operator, &mut tasks);
     let listed = async {
@@ -156,10 +184,50 @@ pub async fn run(
     for _ in 0..concurrency.min(4) {
         tasks.spawn(Arc::clone(&operator).work_on_repositories());
     }
-    stop.await;
-    info!("the operator stops");
-    tasks.shutdown().await;
-    Ok(())
+    match end.await {
+        End::Asked => {
+            info!("the operator stops");
+            interrupt::shut_down(&operator, tasks).await;
+            Ok(())
+        }
+        End::Lost(why) => {
+            error!(why, "the operator does not lead any more");
+            interrupt::cut_off(&operator, tasks).await;
+            Err(Error::LeadershipLost(why))
+        }
+    }
+}
+
+impl Operator {
+    fn new(connection: Connection, settings: Settings) -> Arc<Self> {
+        let client = connection.operator();
+        Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
+            let weak = operator.clone();
+            let touched = move |kind: &Kind, object: Metadata| {
+                if let Some(operator) = weak.upgrade() {
+                    operator.object_touched(kind, &object);
+                }
+            };
+            Operator {
+                publisher: Publisher::new(client.clone(), &settings.identity),
+                discovery: Arc::new(Discovery::new(client.clone())),
+                repositories: Repositories::new(repository::Options {
+                    cache_dir: Some(settings.cache_dir.clone()),
+                    ..repository::Options::default()
+                }),
+                kinds: KindWatches::new(client.clone(), touched),
+                settings,
+                connection,
+                helm_releases: Arc::default(),
+                chart_repositories: Arc::default(),
+                release_queue: Queue::new(),
+                repository_queue: Queue::new(),
+                fetches: chart_repository::Schedule::default(),
+                parking: Parking::default(),
+                memory: Mutex::default(),
+            }
+        })
+    }
 }
 
 /// Begins the watches; each [`Notify`] fires when its first list is in.

@@ -156,6 +156,10 @@ fn failed(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decision {
     if *retry == Retry::OnChange {
         return Decision::Stall { reason: known, message: message.clone() };
     }
+    // Nothing was wrong with it: its process was told to end.
+    if known == Reason::Interrupted {
+        return go(desired, *installed);
+    }
     let mut pause = backoff(*failures, u64::from(*revision));
     if *retry == Retry::Later {
         pause = pause.max(SLOW);

@@ -258,7 +258,12 @@ fn failed(history: &History, latest: &Revision, desired: &Desired, facts: &Facts
     let same = |r: &&Revision| {
         r.status == Status::Failed && r.facts.as_ref().is_some_and(|f| desired.difference(f).is_none())
     };
-    let failures = history.revisions().iter().rev().take_while(same).count();
+    // One that was interrupted says nothing about the next try.
+    let counts = |r: &&Revision| {
+        let failure = r.facts.as_ref().and_then(|f| f.failure.as_ref());
+        failure.is_none_or(|f| f.reason != Reason::Interrupted.as_str())
+    };
+    let failures = history.revisions().iter().rev().take_while(same).filter(counts).count();
     let retry = match facts.failure.as_ref().map(|f| f.retry) {
         Some(RetryFact::OnChange) => Retry::OnChange,
         Some(RetryFact::Later) => Retry::Later,

@@ -40,6 +40,26 @@ fn decisions() {
     ] {
         assert_eq!(decide(&state, &desired(), at(2000)), want, "{name}");
     }
+    let ReleaseState::Failed { revision, same_inputs, failures, retry, message, .. } =
+        failed(9, Retry::Soon, true)
+    else {
+        unreachable!()
+    };
+    let interrupted = ReleaseState::Failed {
+        revision,
+        same_inputs,
+        installed: false,
+        failures,
+        reason: "Interrupted".into(),
+        retry,
+        at: Some(at(1000)),
+        message,
+    };
+    assert_eq!(
+        decide(&interrupted, &desired(), at(1000)),
+        Decision::Install,
+        "what was interrupted is begun anew without a pause"
+    );
     let held = Desired::held(&owner(), 2);
     assert_eq!(decide(&out_of_sync(true), &held, at(2000)), Decision::Rollback { to: 2 });
     assert_eq!(decide(&failed(1, Retry::Soon, true), &held, at(2000)), Decision::Rollback { to: 2 });

@@ -89,6 +89,14 @@ fn failures_count_while_the_inputs_stay() {
 }
 
 #[test]
+fn an_interruption_is_no_failure_that_counts() {
+    let failed = |n| revision(n, Failed).failed("WaitTimeout", RetryFact::Soon);
+    let interrupted = |n| revision(n, Failed).failed("Interrupted", RetryFact::Soon);
+    let state = assessed(&[interrupted(1), failed(2), interrupted(3), failed(4)], &desired());
+    assert!(matches!(state, ReleaseState::Failed { revision: 4, failures: 2, .. }), "{state:?}");
+}
+
+#[test]
 fn another_owner_is_respected() {
     let theirs = |status| {
         revision(1, status).with(|f| {
