@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod broken_upgrade;
+mod claimed;
 mod crash;
 mod efk;
 mod harness;
@@ -46,6 +47,8 @@ pub const ALL: &[Story] = &[
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
     // Every mistake of an author has a reason of its own and changes nothing.
     Story { name: "bad_input", needs_operator: true, run: |cx| Box::pin(bad_input::run(cx)) },
+    // Two HelmReleases for one release: the second one is told whose it is, and nothing changes.
+    Story { name: "claimed", needs_operator: true, run: |cx| Box::pin(claimed::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
     // The rig itself, with the real helm and without the operator.

@@ -631,6 +631,15 @@ impl Work<'_> {
         let client = self.tenant()?;
         let target = self.last_status().and_then(|s| s.target).unwrap_or_else(|| self.target.clone());
         match self.uninstall(&client, &ReleaseKey::from(&target)).await {
+            // What belongs to another HelmRelease is not this one's to remove.
+            Err(failure) if failure.reason == Reason::ReleaseClaimed => {
+                let note = format!(
+                    "objects and record of release {} stay: {}",
+                    target.release_name, failure.message
+                );
+                self.event(true, Reason::UninstallSkipped, &note).await;
+                Ok(())
+            }
             // Without its identity nothing can be removed, and the HelmRelease must not hold its namespace for ever.
             Err(failure) if failure.reason == Reason::ServiceAccountNotFound => {
                 let left = self.last_status().map_or(0, |s| s.inventory.len());

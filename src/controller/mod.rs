@@ -28,7 +28,9 @@ use kube::ResourceExt;
 use tokio::sync::Notify;
 use tracing::{error, info};
 
-use crate::api::{ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT};
+use crate::api::{
+    ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+};
 use crate::cluster::{Connection, Discovery, Kind};
 use crate::repository::{self, Repositories};
 use leadership::Leadership;
@@ -273,6 +275,7 @@ impl Operator {
             drop(seen);
             self.release_queue.add(key.clone());
             self.wake_dependents_of(&key);
+            self.wake_claimants();
             return;
         };
         let fingerprint = (
@@ -298,6 +301,16 @@ impl Operator {
                 && !helm_release::is_ready(release)
         });
         waiting.into_iter().for_each(|key| self.release_queue.add(key));
+    }
+
+    /// Wakes the releases that another HelmRelease has: the one that went may have been it.
+    fn wake_claimants(&self) {
+        let claimants = self.helm_releases.keys(|release| {
+            let conditions = release.status.as_ref().map(|status| &status.conditions);
+            let ready = conditions.and_then(|all| condition::find(all, condition::READY));
+            ready.is_some_and(|ready| ready.reason == Reason::ReleaseClaimed.as_str())
+        });
+        claimants.into_iter().for_each(|key| self.release_queue.add(key));
     }
 
     /// Wakes the releases whose chart comes from a repository.

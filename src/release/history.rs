@@ -484,7 +484,7 @@ fn claim(existing: &Value, ours: &Facts, owner: &Owner, object: &ObjectRef) -> R
 pub(super) fn claimed(owner: &str, holder: &str) -> Error {
     Error::new(
         Reason::ReleaseClaimed,
-        Retry::Later,
+        Retry::OnChange,
         format!(
             "the release belongs to HelmRelease {owner} (held by {holder}); give this one another spec.releaseName, \
              or delete that one with deletionPolicy Orphan"
