@@ -1,10 +1,12 @@
 //! The index of stories. Each says in its first line what it tells.
 
+mod adoption;
 mod bad_input;
 mod broken_upgrade;
 mod claimed;
 mod crash;
 mod efk;
+mod external;
 mod harness;
 mod hooks;
 mod interrupt;
@@ -49,6 +51,10 @@ pub const ALL: &[Story] = &[
     Story { name: "bad_input", needs_operator: true, run: |cx| Box::pin(bad_input::run(cx)) },
     // Two HelmReleases for one release: the second one is told whose it is, and nothing changes.
     Story { name: "claimed", needs_operator: true, run: |cx| Box::pin(claimed::run(cx)) },
+    // Releases of the real helm are taken over, without a write where nothing is to change.
+    Story { name: "adoption", needs_operator: true, run: |cx| Box::pin(adoption::run(cx)) },
+    // What the real helm does to a release of ours is told, and left alone until somebody decides.
+    Story { name: "external", needs_operator: true, run: |cx| Box::pin(external::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
     // The rig itself, with the real helm and without the operator.

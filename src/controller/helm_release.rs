@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 use super::lookup::ClusterLookup;
 use super::publish::{HELM_RELEASE, reference};
 use super::store::{Key, Seen};
-use super::verdict::{Failure, Verdict, View, status};
+use super::verdict::{self, Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
 use crate::api::condition::{self, READY};
 use crate::api::{DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target};
@@ -139,7 +139,7 @@ impl Work<'_> {
                 Ok(observed) => observed,
                 Err(error) => return Account::failed(self.explain(error).await, None),
             };
-            let desired = Desired::held(&owner, to).forced(self.is_forced());
+            let desired = Desired::held(&owner, to).forced(self.is_forced()).settled(self.is_settled());
             return self.act(client, &release, history.history, desired, None).await;
         }
         let inputs = match self.inputs(client).await {
@@ -152,8 +152,9 @@ impl Work<'_> {
         };
         let spec_digest = pintle_helm::manifest::digest_object(&dereference::relevant_spec(spec));
         let digest = &inputs.chart.digest;
-        let desired =
-            Desired::forward(&history, &owner, digest, &inputs.values, &spec_digest).forced(self.is_forced());
+        let desired = Desired::forward(&history, &owner, digest, &inputs.values, &spec_digest)
+            .forced(self.is_forced())
+            .settled(self.is_settled());
         self.act(client, &release, history, desired, Some(inputs)).await
     }
 
@@ -209,6 +210,11 @@ impl Work<'_> {
             // A HelmRelease that was removed without its release (deletionPolicy Orphan) has no claim any more.
             state = release::assess(&observed, &desired.clone().taking_over(true));
         }
+        if matches!(state, ReleaseState::Unmanaged { .. })
+            && let Some(rival) = self.rival()
+        {
+            state = ReleaseState::Claimed { owner: rival.to_string(), holder: "helm".to_owned() };
+        }
         let decision = release::decide(&state, &desired, Timestamp::now());
         history = observed.history;
         debug!(release = %self.key, ?state, ?decision, "decided");
@@ -227,6 +233,14 @@ impl Work<'_> {
             Decision::Install | Decision::Upgrade => match inputs {
                 Some(inputs) => self.advance(&cx, &mut history, &desired, inputs, action).await,
                 None => Err(Failure::defect("an install or upgrade was decided for a release that is held")),
+            },
+            Decision::Adopt { revision } => match inputs {
+                Some(inputs) => match self.adopt(&cx, &mut history, &desired, &inputs, *revision).await {
+                    Ok(None) => self.advance(&cx, &mut history, &desired, inputs, action).await,
+                    Ok(Some(verdict)) => Ok(verdict),
+                    Err(failure) => Err(failure),
+                },
+                None => Err(Failure::defect("an adoption was decided for a release that is held")),
             },
             Decision::Rollback { to } => self.roll_back(&cx, &mut history, *to).await,
             Decision::Resume { revision } => self.resume(&cx, &mut history, *revision).await,
@@ -280,7 +294,7 @@ impl Work<'_> {
         action: Action,
     ) -> Result<Verdict, Failure> {
         self.check_dependencies()?;
-        let (coalesced, manifest) = self.render(cx, history, inputs, action).await?;
+        let (coalesced, manifest) = self.render(cx, history.next_number(), inputs, action).await?;
         let draft = Draft::forward(
             history,
             cx.key,
@@ -396,10 +410,10 @@ impl Work<'_> {
     }
 
     /// coalesce and render, on the blocking pool.
-    async fn render(
+    pub(super) async fn render(
         &self,
         cx: &Release<'_>,
-        history: &History,
+        revision: u32,
         inputs: Inputs,
         action: Action,
     ) -> Result<(Coalesced, Manifest), Failure> {
@@ -417,7 +431,7 @@ impl Work<'_> {
         let facts = ReleaseFacts {
             name: cx.key.name.clone(),
             namespace: cx.key.namespace.clone(),
-            revision: history.next_number(),
+            revision,
             is_upgrade: action != Action::Install,
         };
         let lookup: Arc<dyn Lookup> =
@@ -468,6 +482,10 @@ impl Work<'_> {
             name: self.key.to_string(),
             holder: self.operator.settings.identity.clone(),
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        verdict::is_settled(self.last_status().as_ref(), self.object.metadata.generation)
     }
 
     fn is_forced(&self) -> bool {
@@ -744,9 +762,10 @@ fn until(moment: Timestamp) -> Duration {
 }
 
 /// Chart and user values.
-struct Inputs {
-    chart: ResolvedChart,
-    values: Values,
+#[derive(Clone)]
+pub(super) struct Inputs {
+    pub(super) chart: ResolvedChart,
+    pub(super) values: Values,
 }
 
 /// The chart with the named files in place of its values.yaml, and the user's values.

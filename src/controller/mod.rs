@@ -3,6 +3,7 @@
 //! A reconcile makes one decision and returns when to look again; what it waits for wakes it through a watch.
 //! See [`helm_release`] for the way of one release.
 
+mod adopt;
 mod chart_repository;
 mod dependencies;
 mod dereference;
@@ -42,6 +43,9 @@ use watches::{KindWatches, Metadata};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// helm's own actions are looked at when they are over, which most are by then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the operator runs.
 #[derive(Clone, Debug)]
@@ -261,6 +265,9 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
         let client = client.clone();
         tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
     }
+    let operator = Arc::clone(operator);
+    let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
+    tasks.spawn(async move { watches::metadata(client, Kind::secret(), "owner=helm", touched).await });
     synced
 }
 
@@ -345,6 +352,39 @@ impl Operator {
             self.fetches.clear(&key);
             self.repository_queue.add(key);
         }
+    }
+
+    /// A revision's Secret changed: whoever has the release is woken, when it was not Pintle that wrote it.
+    fn record_touched(&self, secret: &Metadata) {
+        let labels = secret.labels();
+        let (Some(name), Some(version)) = (labels.get("name"), labels.get("version")) else { return };
+        let Ok(version) = version.parse::<i64>() else { return };
+        let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
+        let owners = self.helm_releases.keys(|release| {
+            let target = release.target();
+            target.storage_namespace == namespace && target.release_name == *name
+        });
+        for key in owners {
+            let known = self.known_status(&key);
+            let Some(newest) = known.as_ref().and_then(|status| status.history.first()) else { continue };
+            let changed = match version.cmp(&newest.revision) {
+                std::cmp::Ordering::Less => false,
+                std::cmp::Ordering::Equal => labels.get("status") != Some(&newest.status),
+                std::cmp::Ordering::Greater => true,
+            };
+            // What a worker writes is told of when it is done.
+            if changed && !self.release_queue.is_running(&key) && !self.parking.keys().contains(&key) {
+                self.release_queue.add_after(key, PATIENCE);
+            }
+        }
+    }
+
+    /// The status as written last, or as the watch brought it.
+    fn known_status(&self, key: &Key) -> Option<HelmReleaseStatus> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = memory.get(key).and_then(|memory| memory.status.clone());
+        drop(memory);
+        written.or_else(|| self.helm_releases.get(key)?.status.clone())
     }
 
     /// An object that Helm manages changed: the release that waits for it is woken.
