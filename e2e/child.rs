@@ -140,6 +140,20 @@ impl Child {
         }
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+        let ended = timeout(within, self.process.wait()).await;
+        ended
+            .with_context(|| {
+                format!(
+                    "{} runs on after {within:?}; the end of its log:\n{}",
+                    self.name,
+                    tail(&self.log, 30)
+                )
+            })?
+            .context("failed to wait for a child")
+    }
+
     /// Kills it and waits until it is gone.
     pub async fn kill(&mut self) -> anyhow::Result<ExitStatus> {
         self.lifeline = None;

@@ -61,6 +61,8 @@ impl Kind {
     pub const CONFIG_MAP: Self = Self::in_namespace("", "v1", "ConfigMap");
     /// Secrets.
     pub const SECRET: Self = Self::in_namespace("", "v1", "Secret");
+    /// Leases.
+    pub const LEASE: Self = Self::in_namespace("coordination.k8s.io", "v1", "Lease");
     /// PersistentVolumeClaims.
     pub const CLAIM: Self = Self::in_namespace("", "v1", "PersistentVolumeClaim");
     /// Events.

@@ -33,14 +33,18 @@ pub struct Rig {
 impl Rig {
     /// Starts a control plane and, when asked, the operator with all that it needs.
     pub async fn start(with_operator: bool) -> anyhow::Result<Self> {
-        let options = control_plane::Options { users: vec![operator::USER.to_owned()] };
+        let options = control_plane::Options {
+            users: vec![operator::USER.to_owned(), operator::SECOND_USER.to_owned()],
+        };
         let control_plane = ControlPlane::start(options).await?;
         let cluster = Cluster::new(control_plane.tools().clone(), control_plane.admin_kubeconfig()).await?;
         let audit = control_plane.audit_log().map(|path| Audit::new(path, cluster.objects.clone()));
         let mut rig = Self { control_plane, cluster, audit, operator: None };
         if with_operator {
             operator::install(&rig.cluster, &rig.control_plane).await?;
-            rig.operator = Some(Operator::start(&rig.control_plane, operator::Options::default()).await?);
+            let env = vec![(operator::LEADER_ELECT.to_owned(), "true".to_owned())];
+            let options = operator::Options { env, ..operator::Options::default() };
+            rig.operator = Some(Operator::start(&rig.control_plane, options).await?);
         }
         Ok(rig)
     }

@@ -15,6 +15,10 @@ use crate::control_plane::ControlPlane;
 
 /// The user that the operator is.
 pub const USER: &str = "pintle-operator";
+/// The user that a second operator is.
+pub const SECOND_USER: &str = "pintle-second";
+/// The variable that says whether an operator takes part in the election of a leader.
+pub const LEADER_ELECT: &str = "PINTLE_LEADER_ELECT";
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_pintle");
 /// Until an operator that was asked to end must have done so.
@@ -40,10 +44,20 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts an operator for the cluster of a control plane.
+    /// Starts an operator for the cluster of a control plane. It takes part in no election unless its options
+    /// say so, because one that was killed would keep its successor waiting.
     pub async fn start(control_plane: &ControlPlane, options: Options) -> anyhow::Result<Self> {
+        Self::start_as(control_plane, USER, options).await
+    }
+
+    /// Starts an operator that is a user of its own.
+    pub async fn start_as(
+        control_plane: &ControlPlane,
+        user: &str,
+        options: Options,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
-        let kubeconfig = control_plane.kubeconfig(USER)?;
+        let kubeconfig = control_plane.kubeconfig(user)?;
         let child = run(&kubeconfig, folder.path(), &options).await?;
         Ok(Self { kubeconfig, folder, options, child: Mutex::new(child) })
     }
@@ -57,6 +71,16 @@ impl Operator {
     pub async fn kill(&self) -> anyhow::Result<()> {
         self.child.lock().await.kill().await?;
         Ok(())
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        self.child.lock().await.signal(signal).await
+    }
+
+    /// Waits until it has ended by itself; how it did.
+    pub async fn ended(&self, within: Duration) -> anyhow::Result<ExitStatus> {
+        self.child.lock().await.ended(within).await
     }
 
     /// Starts it again after [`Operator::kill`] or [`Operator::stop`]; the log goes on.
@@ -88,6 +112,7 @@ async fn run(kubeconfig: &Path, folder: &Path, options: &Options) -> anyhow::Res
         .args(&options.args)
         .env("KUBECONFIG", kubeconfig)
         .env("PINTLE_CACHE_DIR", cache)
+        .env(LEADER_ELECT, "false")
         .env("HOME", folder);
     for (key, value) in &options.env {
         program = program.env(key, value);
@@ -115,7 +140,10 @@ pub async fn install(cluster: &Cluster, control_plane: &ControlPlane) -> anyhow:
         "kind": "ClusterRoleBinding",
         "metadata": {"name": USER},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
+        "subjects": [
+            {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER},
+            {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": SECOND_USER},
+        ],
     });
     cluster.objects.create(Kind::CLUSTER_ROLE_BINDING, binding).await
 }

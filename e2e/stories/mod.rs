@@ -1,11 +1,16 @@
 //! The index of stories. Each says in its first line what it tells.
 
+mod adoption;
 mod bad_input;
 mod broken_upgrade;
+mod claimed;
 mod crash;
 mod efk;
+mod external;
 mod harness;
 mod hooks;
+mod interrupt;
+mod leadership;
 mod lifecycle;
 mod no_op;
 
@@ -34,10 +39,22 @@ pub const ALL: &[Story] = &[
     // A killed operator goes on where it was; one that is asked to end does, and starts again without a write.
     // It has a control plane of its own.
     Story { name: "crash", needs_operator: false, run: |cx| Box::pin(crash::run(cx)) },
+    // Of two operators one works; one that slept through its lease ends, and one that ends makes way at once.
+    // It has a control plane of its own.
+    Story { name: "leadership", needs_operator: false, run: |cx| Box::pin(leadership::run(cx)) },
+    // An operator that is asked to end in the middle of an install leaves nothing pending, and begins anew when it
+    // is back. It has a control plane of its own.
+    Story { name: "interrupt", needs_operator: false, run: |cx| Box::pin(interrupt::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
     // Every mistake of an author has a reason of its own and changes nothing.
     Story { name: "bad_input", needs_operator: true, run: |cx| Box::pin(bad_input::run(cx)) },
+    // Two HelmReleases for one release: the second one is told whose it is, and nothing changes.
+    Story { name: "claimed", needs_operator: true, run: |cx| Box::pin(claimed::run(cx)) },
+    // Releases of the real helm are taken over, without a write where nothing is to change.
+    Story { name: "adoption", needs_operator: true, run: |cx| Box::pin(adoption::run(cx)) },
+    // What the real helm does to a release of ours is told, and left alone until somebody decides.
+    Story { name: "external", needs_operator: true, run: |cx| Box::pin(external::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
     // The rig itself, with the real helm and without the operator.

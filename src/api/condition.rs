@@ -95,6 +95,8 @@ reasons! {
     ApplyConflict,
     /// Another HelmRelease holds the release of that name.
     ReleaseClaimed,
+    /// helm made a revision beside Pintle.
+    ExternalRelease,
     /// A field of an existing object cannot be changed.
     ImmutableField,
     /// An admission policy or webhook said no.

@@ -24,6 +24,12 @@ pub struct RunArgs {
     /// How this process names itself in the records of the revisions that it makes
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
+    /// Whether only the holder of a Lease works, so that several operators can run
+    #[arg(long, env = "PINTLE_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    leader_elect: bool,
+    /// Namespace of that Lease
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
+    lease_namespace: String,
     /// Form of the log lines
     #[arg(long, value_enum, default_value_t = logs::Format::Text)]
     log_format: logs::Format,
@@ -48,6 +54,7 @@ impl RunArgs {
             default_service_account: self.default_service_account,
             concurrency: self.concurrency.max(1),
             identity: self.identity.unwrap_or_else(|| format!("pintle-{}", std::process::id())),
+            lease_namespace: self.leader_elect.then_some(self.lease_namespace),
         };
         controller::run(connection, settings, stopped()).await.context("the operator failed")
     }

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Class, Error, Kind, ObjectRef};
+use super::{Class, Error, Fence, Kind, ObjectRef};
 use crate::api::DeletionPropagation;
 
 /// Requests in flight for the whole process.
@@ -41,6 +41,7 @@ const PAGE: usize = 500;
 pub struct Connection {
     client: kube::Client,
     permits: Arc<Semaphore>,
+    fence: Fence,
 }
 
 impl Connection {
@@ -54,12 +55,17 @@ impl Connection {
         // Watches are long answers; each other request has a timeout of its own.
         config.read_timeout = None;
         let client = kube::Client::try_from(config)?;
-        Ok(Self { client, permits: Arc::new(Semaphore::new(CONCURRENCY)) })
+        Ok(Self { client, permits: Arc::new(Semaphore::new(CONCURRENCY)), fence: Fence::default() })
     }
 
     /// The client for the operator's own objects.
     pub fn operator(&self) -> OperatorClient {
-        OperatorClient(self.client.clone())
+        OperatorClient { client: self.client.clone(), fence: self.fence.clone() }
+    }
+
+    /// The fence that every write of all clients passes.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// The client for the objects of a release.
@@ -70,12 +76,20 @@ impl Connection {
 
 /// Reaches the operator's own objects: its custom resources, events, what they refer to, and watches.
 #[derive(Clone)]
-pub struct OperatorClient(kube::Client);
+pub struct OperatorClient {
+    client: kube::Client,
+    fence: Fence,
+}
 
 impl OperatorClient {
-    /// The client of the `kube` crate.
+    /// The client of the `kube` crate. What changes something with it passes [`fence`](Self::fence) first.
     pub fn kube(&self) -> kube::Client {
-        self.0.clone()
+        self.client.clone()
+    }
+
+    /// The fence that every write passes.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 }
 
@@ -334,6 +348,13 @@ impl TenantClient {
         let work = async {
             // A closed semaphore cannot happen: nobody closes it; the request then goes without a permit.
             let _permit = self.connection.permits.acquire().await.ok();
+            // Only now, so that the wait for a permit cannot outlast the lease.
+            let _pass = if call.method == Method::GET {
+                None
+            } else {
+                let pass = self.connection.fence.pass();
+                Some(pass.map_err(|refused| Error::refused(call.verb, call.object.clone(), refused))?)
+            };
             let response = self.connection.client.send(request).await.map_err(|e| fail(&e))?;
             let (parts, body) = response.into_parts();
             let bytes = Limited::new(body, ANSWER_LIMIT)

@@ -119,6 +119,12 @@ impl Error {
         Self { class: Class::Transient, object: object.map(Box::new), verb, text, retry_after: None }
     }
 
+    /// A write that was not sent, because this process may not write any more.
+    pub fn refused(verb: &'static str, object: Option<ObjectRef>, refused: super::Refused) -> Self {
+        let (object, text) = (object.map(Box::new), refused.to_string());
+        Self { class: Class::Transient, object, verb, text, retry_after: None }
+    }
+
     /// A kind that the server does not serve.
     pub fn kind_not_found(verb: &'static str, object: ObjectRef) -> Self {
         let text = format!(

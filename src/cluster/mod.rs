@@ -3,6 +3,7 @@
 mod client;
 mod discovery;
 mod error;
+mod fence;
 pub mod masking;
 mod object;
 mod readiness;
@@ -10,6 +11,7 @@ mod readiness;
 pub use client::{Applied, ApplyOptions, Connection, Deletion, Identity, OperatorClient, TenantClient};
 pub use discovery::{Discovery, Kind, Served};
 pub use error::{Class, Error, Retry};
+pub use fence::{Fence, Pass, Refused};
 pub use object::ObjectRef;
 pub use readiness::{Readiness, pod as pod_readiness, readiness};
 

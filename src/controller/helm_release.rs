@@ -17,7 +17,7 @@ use tracing::{debug, error, info, warn};
 use super::lookup::ClusterLookup;
 use super::publish::{HELM_RELEASE, reference};
 use super::store::{Key, Seen};
-use super::verdict::{Failure, Verdict, View, status};
+use super::verdict::{self, Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
 use crate::api::condition::{self, READY, STALLED};
 use crate::api::{
@@ -60,8 +60,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
             return Requeue::OnChange;
         }
     };
-    let work =
-        Work { operator, key, object: &object, target: object.target(), redactions: Redactions::default() };
+    let work = Work::new(operator, key, &object);
     if object.metadata.deletion_timestamp.is_some() {
         return work.delete().await;
     }
@@ -89,23 +88,30 @@ async fn refuse(operator: &Operator, key: &Key, object: &DynamicObject, problem:
 }
 
 /// One look at one HelmRelease.
-struct Work<'a> {
-    operator: &'a Operator,
-    key: &'a Key,
-    object: &'a HelmRelease,
-    target: Target,
+pub(super) struct Work<'a> {
+    pub(super) operator: &'a Operator,
+    pub(super) key: &'a Key,
+    pub(super) object: &'a HelmRelease,
+    pub(super) target: Target,
     redactions: Redactions,
 }
 
 /// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
-struct Account {
+pub(super) struct Account {
     verdict: Verdict,
     history: Option<History>,
 }
 
 impl Account {
-    fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
+    pub(super) fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
         Self { verdict: Verdict::Failed(failure.into()), history }
+    }
+}
+
+impl<'a> Work<'a> {
+    /// A look at `object`, which is the one of `key`.
+    pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
+        Self { operator, key, object, target: object.target(), redactions: Redactions::default() }
     }
 }
 
@@ -152,7 +158,7 @@ impl Work<'_> {
                 Ok(observed) => observed,
                 Err(error) => return Account::failed(self.explain(error).await, None),
             };
-            let desired = Desired::held(&owner, to).forced(self.is_forced());
+            let desired = Desired::held(&owner, to).forced(self.is_forced()).settled(self.is_settled());
             return self.act(client, &release, history.history, desired, None).await;
         }
         let inputs = match self.inputs(client).await {
@@ -165,8 +171,9 @@ impl Work<'_> {
         };
         let spec_digest = pintle_helm::manifest::digest_object(&dereference::relevant_spec(spec));
         let digest = &inputs.chart.digest;
-        let desired =
-            Desired::forward(&history, &owner, digest, &inputs.values, &spec_digest).forced(self.is_forced());
+        let desired = Desired::forward(&history, &owner, digest, &inputs.values, &spec_digest)
+            .forced(self.is_forced())
+            .settled(self.is_settled());
         self.act(client, &release, history, desired, Some(inputs)).await
     }
 
@@ -249,6 +256,11 @@ impl Work<'_> {
             // A HelmRelease that was removed without its release (deletionPolicy Orphan) has no claim any more.
             state = release::assess(&observed, &desired.clone().taking_over(true));
         }
+        if matches!(state, ReleaseState::Unmanaged { .. })
+            && let Some(rival) = self.rival()
+        {
+            state = ReleaseState::Claimed { owner: rival.to_string(), holder: "helm".to_owned() };
+        }
         let decision = release::decide(&state, &desired, Timestamp::now());
         history = observed.history;
         // Without the texts of old failures: those are redacted where they are published.
@@ -268,6 +280,14 @@ impl Work<'_> {
             Decision::Install | Decision::Upgrade => match inputs {
                 Some(inputs) => self.advance(&cx, &mut history, &desired, inputs, action).await,
                 None => Err(Failure::defect("an install or upgrade was decided for a release that is held")),
+            },
+            Decision::Adopt { revision } => match inputs {
+                Some(inputs) => match self.adopt(&cx, &mut history, &desired, &inputs, *revision).await {
+                    Ok(None) => self.advance(&cx, &mut history, &desired, inputs, action).await,
+                    Ok(Some(verdict)) => Ok(verdict),
+                    Err(failure) => Err(failure),
+                },
+                None => Err(Failure::defect("an adoption was decided for a release that is held")),
             },
             Decision::Rollback { to } => self.roll_back(&cx, &mut history, *to).await,
             Decision::Resume { revision } => self.resume(&cx, &mut history, *revision).await,
@@ -293,8 +313,9 @@ impl Work<'_> {
             Ok(verdict) => verdict,
             Err(failure) => Verdict::Failed(failure),
         };
-        if !matches!(verdict, Verdict::Waiting { .. }) {
-            self.operator.parking.leave(key);
+        // Who is entered here is asked, when the process ends, to write down that it was interrupted.
+        if !history.latest().is_some_and(|r| r.status.is_pending()) {
+            self.operator.parking.leave(key, self.key);
         }
         Account { verdict, history: Some(history) }
     }
@@ -330,7 +351,7 @@ impl Work<'_> {
         action: Action,
     ) -> Result<Verdict, Failure> {
         self.check_dependencies()?;
-        let (coalesced, manifest) = self.render(cx, history, inputs, action).await?;
+        let (coalesced, manifest) = self.render(cx, history.next_number(), inputs, action).await?;
         let draft = Draft::forward(
             history,
             cx.key,
@@ -459,10 +480,10 @@ impl Work<'_> {
     }
 
     /// coalesce and render, on the blocking pool.
-    async fn render(
+    pub(super) async fn render(
         &self,
         cx: &Release<'_>,
-        history: &History,
+        revision: u32,
         inputs: Inputs,
         action: Action,
     ) -> Result<(Coalesced, Manifest), Failure> {
@@ -481,7 +502,7 @@ impl Work<'_> {
         let facts = ReleaseFacts {
             name: cx.key.name.clone(),
             namespace: cx.key.namespace.clone(),
-            revision: history.next_number(),
+            revision,
             is_upgrade: action != Action::Install,
         };
         let lookup: Arc<dyn Lookup> =
@@ -526,12 +547,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn owner(&self) -> Owner {
+    pub(super) fn owner(&self) -> Owner {
         Owner {
             uid: self.object.metadata.uid.clone().unwrap_or_default(),
             name: self.key.to_string(),
             holder: self.operator.settings.identity.clone(),
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        verdict::is_settled(self.last_status().as_ref(), self.object.metadata.generation)
     }
 
     fn is_forced(&self) -> bool {
@@ -540,7 +565,7 @@ impl Work<'_> {
     }
 
     /// The client under whose name everything of the release is done.
-    fn tenant(&self) -> Result<TenantClient, Failure> {
+    pub(super) fn tenant(&self) -> Result<TenantClient, Failure> {
         let identity = match self.service_account() {
             Some(name) => Identity::service_account(&self.key.namespace, name).ok_or_else(|| {
                 let message = format!("serviceAccountName `{name}` cannot be the name of a ServiceAccount");
@@ -636,11 +661,11 @@ impl Work<'_> {
                 Err(Failure::waiting(Reason::Progressing, &waiting, deadline))
             }
             Outcome::Retry { error } | Outcome::Failed { error } => {
-                self.operator.parking.leave(key);
+                self.operator.parking.leave(key, self.key);
                 Err(self.explain(error).await)
             }
             Outcome::Done { warnings, .. } => {
-                self.operator.parking.leave(key);
+                self.operator.parking.leave(key, self.key);
                 info!(release = %self.key, "uninstalled");
                 if !warnings.is_empty() {
                     let note = format!("uninstalled {key}; {}", warnings.join("; "));
@@ -699,8 +724,12 @@ impl Work<'_> {
         let client = self.tenant()?;
         let target = self.last_status().and_then(|s| s.target).unwrap_or_else(|| self.target.clone());
         match self.uninstall(&client, &ReleaseKey::from(&target)).await {
+            // What belongs to another HelmRelease is not this one's to remove.
             Err(failure) if failure.reason == Reason::ReleaseClaimed => {
-                let note = format!("nothing was removed: {}", failure.message);
+                let note = format!(
+                    "objects and record of release {} stay: {}",
+                    target.release_name, failure.message
+                );
                 self.event(true, Reason::UninstallSkipped, &note).await;
                 Ok(())
             }
@@ -729,7 +758,7 @@ impl Work<'_> {
     }
 
     /// publish: status, events, and when to look again.
-    async fn publish(self, account: Account) -> Requeue {
+    pub(super) async fn publish(self, account: Account) -> Requeue {
         let Account { verdict, history } = account;
         let verdict = match verdict {
             Verdict::Failed(failure) => Verdict::Failed(failure.redacted(&self.redactions)),
@@ -808,9 +837,10 @@ fn until(moment: Timestamp) -> Duration {
 }
 
 /// Chart and user values.
-struct Inputs {
-    chart: ResolvedChart,
-    values: Values,
+#[derive(Clone)]
+pub(super) struct Inputs {
+    pub(super) chart: ResolvedChart,
+    pub(super) values: Values,
 }
 
 /// The chart with the named files in place of its values.yaml, and the user's values.

@@ -3,10 +3,13 @@
 //! A reconcile makes one decision and returns when to look again; what it waits for wakes it through a watch.
 //! See [`helm_release`] for the way of one release.
 
+mod adopt;
 mod chart_repository;
 mod dependencies;
 mod dereference;
 mod helm_release;
+mod interrupt;
+mod leadership;
 mod lookup;
 mod parked;
 mod publish;
@@ -26,9 +29,12 @@ use kube::ResourceExt;
 use tokio::sync::Notify;
 use tracing::{error, info};
 
-use crate::api::{ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT};
+use crate::api::{
+    ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+};
 use crate::cluster::{Connection, Discovery, Kind};
 use crate::repository::{self, Repositories};
+use leadership::Leadership;
 use parked::Parking;
 use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
@@ -37,6 +43,9 @@ use watches::{KindWatches, Metadata};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// helm's own actions are looked at when they are over, which most are by then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the operator runs.
 #[derive(Clone, Debug)]
@@ -49,6 +58,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// How this process names itself in records and events.
     pub identity: String,
+    /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
+    pub lease_namespace: Option<String>,
 }
 
 /// Why the operator ended.
@@ -64,6 +75,19 @@ pub enum Error {
     /// A watch or a worker ended, which none of them does by itself.
     #[error("a task of the operator ended; this is a defect of Pintle")]
     TaskEnded,
+    /// Another process may be the leader by now.
+    #[error("the leadership is lost: {0}; this process ends, and the next one goes on")]
+    LeadershipLost(String),
+}
+
+/// Why a running operator ends.
+enum End {
+    /// It was asked to.
+    Asked,
+    /// The leadership is lost, for this reason.
+    Lost(String),
+    /// A task ended, which none does by itself; without it the operator would run on blind.
+    Broken,
 }
 
 /// When a key is to be looked at again.
@@ -105,43 +129,55 @@ struct Memory {
     failures: (Option<i64>, u32),
 }
 
-/// Runs the operator until `stop` resolves.
+/// Runs the operator until `stop` resolves, as soon as it leads.
 ///
 /// # Errors
-/// When the custom resources cannot be watched.
+/// When the custom resources cannot be watched, or the leadership is lost.
 pub async fn run(
     connection: Connection,
     settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let client = connection.operator();
-    let concurrency = settings.concurrency;
-    let operator = Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
-        let weak = operator.clone();
-        let touched = move |kind: &Kind, object: Metadata| {
-            if let Some(operator) = weak.upgrade() {
-                operator.object_touched(kind, &object);
+    let Some(namespace) = settings.lease_namespace.clone() else {
+        return operate(connection, settings, stop.map(|()| End::Asked)).await;
+    };
+    let leadership = Arc::new(Leadership::new(&connection, &namespace, &settings.identity));
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        () = &mut stop => {}
+        () = leadership.acquire() => {
+            // A task of its own: the Lease is kept while what is in flight ends.
+            let mut held = tokio::spawn({
+                let leadership = Arc::clone(&leadership);
+                async move { leadership.hold().await }
+            });
+            let end = async {
+                tokio::select! {
+                    () = &mut stop => End::Asked,
+                    lost = &mut held => End::Lost(lost.unwrap_or_else(|_| "the renewal failed".to_owned())),
+                }
+            };
+            let ended = operate(connection, settings, end).await;
+            held.abort();
+            if !matches!(ended, Err(Error::LeadershipLost(_))) {
+                leadership.release().await;
             }
-        };
-        Operator {
-            publisher: Publisher::new(client.clone(), &settings.identity),
-            discovery: Arc::new(Discovery::new(client.clone())),
-            repositories: Repositories::new(repository::Options {
-                cache_dir: Some(settings.cache_dir.clone()),
-                ..repository::Options::default()
-            }),
-            kinds: KindWatches::new(client.clone(), touched),
-            settings,
-            connection,
-            helm_releases: Arc::default(),
-            chart_repositories: Arc::default(),
-            release_queue: Queue::new(),
-            repository_queue: Queue::new(),
-            fetches: chart_repository::Schedule::default(),
-            parking: Parking::default(),
-            memory: Mutex::default(),
+            return ended;
         }
-    });
+    }
+    // A request that was just answered may have made this process the leader.
+    leadership.release().await;
+    Ok(())
+}
+
+/// Watches and works until `end` says why not any longer.
+async fn operate(
+    connection: Connection,
+    settings: Settings,
+    end: impl Future<Output = End>,
+) -> Result<(), Error> {
+    let concurrency = settings.concurrency;
+    let operator = Operator::new(connection, settings);
     let mut tasks = tokio::task::JoinSet::new();
     let synced = watch(&operator, &mut tasks);
     let listed = async {
@@ -157,14 +193,58 @@ pub async fn run(
     for _ in 0..concurrency.min(4) {
         tasks.spawn(Arc::clone(&operator).work_on_repositories());
     }
-    // No task ends by itself; one that does has panicked, and without it the operator would run on blind.
-    let ended = tokio::select! {
-        () = stop => Ok(()),
-        _ = tasks.join_next() => Err(Error::TaskEnded),
+    let end = tokio::select! {
+        end = end => end,
+        _ = tasks.join_next() => End::Broken,
     };
-    info!("the operator stops");
-    tasks.shutdown().await;
-    ended
+    match end {
+        End::Asked => {
+            info!("the operator stops");
+            interrupt::shut_down(&operator, tasks).await;
+            Ok(())
+        }
+        End::Lost(why) => {
+            error!(why, "the operator does not lead any more");
+            interrupt::cut_off(&operator, tasks).await;
+            Err(Error::LeadershipLost(why))
+        }
+        End::Broken => {
+            interrupt::shut_down(&operator, tasks).await;
+            Err(Error::TaskEnded)
+        }
+    }
+}
+
+impl Operator {
+    fn new(connection: Connection, settings: Settings) -> Arc<Self> {
+        let client = connection.operator();
+        Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
+            let weak = operator.clone();
+            let touched = move |kind: &Kind, object: Metadata| {
+                if let Some(operator) = weak.upgrade() {
+                    operator.object_touched(kind, &object);
+                }
+            };
+            Operator {
+                publisher: Publisher::new(client.clone(), &settings.identity),
+                discovery: Arc::new(Discovery::new(client.clone())),
+                repositories: Repositories::new(repository::Options {
+                    cache_dir: Some(settings.cache_dir.clone()),
+                    ..repository::Options::default()
+                }),
+                kinds: KindWatches::new(client.clone(), touched),
+                settings,
+                connection,
+                helm_releases: Arc::default(),
+                chart_repositories: Arc::default(),
+                release_queue: Queue::new(),
+                repository_queue: Queue::new(),
+                fetches: chart_repository::Schedule::default(),
+                parking: Parking::default(),
+                memory: Mutex::default(),
+            }
+        })
+    }
 }
 
 /// Begins the watches; each [`Notify`] fires when its first list is in.
@@ -196,6 +276,9 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
         let client = client.clone();
         tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
     }
+    let operator = Arc::clone(operator);
+    let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
+    tasks.spawn(async move { watches::metadata(client, Kind::secret(), "owner=helm", touched).await });
     synced
 }
 
@@ -210,6 +293,7 @@ impl Operator {
             drop(seen);
             self.release_queue.add(key.clone());
             self.wake_dependents_of(&key);
+            self.wake_claimants();
             return;
         };
         let fingerprint = (
@@ -235,6 +319,16 @@ impl Operator {
                 && !helm_release::is_ready(release)
         });
         waiting.into_iter().for_each(|key| self.release_queue.add(key));
+    }
+
+    /// Wakes the releases that another HelmRelease has: the one that went may have been it.
+    fn wake_claimants(&self) {
+        let claimants = self.helm_releases.keys(|release| {
+            let conditions = release.status.as_ref().map(|status| &status.conditions);
+            let ready = conditions.and_then(|all| condition::find(all, condition::READY));
+            ready.is_some_and(|ready| ready.reason == Reason::ReleaseClaimed.as_str())
+        });
+        claimants.into_iter().for_each(|key| self.release_queue.add(key));
     }
 
     /// Wakes the releases whose chart comes from a repository.
@@ -269,6 +363,39 @@ impl Operator {
             self.fetches.clear(&key);
             self.repository_queue.add(key);
         }
+    }
+
+    /// A revision's Secret changed: whoever has the release is woken, when it was not Pintle that wrote it.
+    fn record_touched(&self, secret: &Metadata) {
+        let labels = secret.labels();
+        let (Some(name), Some(version)) = (labels.get("name"), labels.get("version")) else { return };
+        let Ok(version) = version.parse::<i64>() else { return };
+        let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
+        let owners = self.helm_releases.keys(|release| {
+            let target = release.target();
+            target.storage_namespace == namespace && target.release_name == *name
+        });
+        for key in owners {
+            let known = self.known_status(&key);
+            let Some(newest) = known.as_ref().and_then(|status| status.history.first()) else { continue };
+            let changed = match version.cmp(&newest.revision) {
+                std::cmp::Ordering::Less => false,
+                std::cmp::Ordering::Equal => labels.get("status") != Some(&newest.status),
+                std::cmp::Ordering::Greater => true,
+            };
+            // What a worker writes is told of when it is done.
+            if changed && !self.release_queue.is_running(&key) && !self.parking.keys().contains(&key) {
+                self.release_queue.add_after(key, PATIENCE);
+            }
+        }
+    }
+
+    /// The status as written last, or as the watch brought it.
+    fn known_status(&self, key: &Key) -> Option<HelmReleaseStatus> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = memory.get(key).and_then(|memory| memory.status.clone());
+        drop(memory);
+        written.or_else(|| self.helm_releases.get(key)?.status.clone())
     }
 
     /// An object that Helm manages changed: the release that waits for it is woken.

@@ -19,9 +19,18 @@ impl Parking {
         self.lock().insert((release.namespace.clone(), release.name.clone()), key.clone());
     }
 
-    /// Nobody waits for the release any more.
-    pub fn leave(&self, release: &ReleaseKey) {
-        self.lock().remove(&(release.namespace.clone(), release.name.clone()));
+    /// `key` does not wait for the release any more; another HelmRelease that does goes on waiting.
+    pub fn leave(&self, release: &ReleaseKey, key: &Key) {
+        let release = (release.namespace.clone(), release.name.clone());
+        let mut parked = self.lock();
+        if parked.get(&release) == Some(key) {
+            parked.remove(&release);
+        }
+    }
+
+    /// Everybody who works on a release, or waits for one.
+    pub fn keys(&self) -> Vec<Key> {
+        self.lock().values().cloned().collect()
     }
 
     /// The HelmRelease is gone.

@@ -14,7 +14,7 @@ use tracing::warn;
 use super::store::Key;
 use crate::api::condition::truncate;
 use crate::api::{GROUP, Reason};
-use crate::cluster::{OperatorClient, chain};
+use crate::cluster::{OperatorClient, Pass, chain};
 
 /// The field manager of the operator's own fields: finalizer and status.
 const MANAGER: &str = "pintle";
@@ -61,6 +61,11 @@ impl Publisher {
         Api::namespaced_with(self.client.kube(), namespace, &own.resource())
     }
 
+    /// Leave to write, until it is dropped.
+    fn pass(&self) -> Result<Pass, kube::Error> {
+        self.client.fence().pass().map_err(|refused| kube::Error::Service(Box::new(refused)))
+    }
+
     /// Writes a status, when it is another one than `old`.
     ///
     /// # Errors
@@ -85,6 +90,7 @@ impl Publisher {
             }
         }
         let patch = json!({ "status": new });
+        let _pass = self.pass()?;
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
         within(api.patch_status(&key.name, &params, &Patch::Merge(&patch))).await
@@ -102,6 +108,7 @@ impl Publisher {
         version: &str,
     ) -> Result<(), kube::Error> {
         // With the version, because a list is replaced whole: another controller's finalizer must not be lost.
+        let _pass = self.pass()?;
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
@@ -124,7 +131,11 @@ impl Publisher {
             action: action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = within(self.recorder.publish(&event, regarding)).await {
+        let published = match self.pass() {
+            Ok(_pass) => within(self.recorder.publish(&event, regarding)).await,
+            Err(refused) => Err(refused),
+        };
+        if let Err(error) = published {
             warn!(error = chain(&error), %reason, "an event was lost");
         }
     }

@@ -94,6 +94,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
+    /// Whether somebody works on `key` now.
+    pub fn is_running(&self, key: &K) -> bool {
+        self.lock().running.contains(key)
+    }
+
     /// Gives `key` back.
     pub fn done(&self, key: &K) {
         let mut inner = self.lock();

@@ -223,6 +223,13 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     status
 }
 
+/// Whether a revision was made for a generation already, as the status tells. The record cannot: helm drops Pintle's
+/// facts from the revision that it supersedes.
+pub fn is_settled(status: Option<&HelmReleaseStatus>, generation: Option<i64>) -> bool {
+    let released = status.and_then(|status| condition::find(&status.conditions, RELEASED));
+    generation.is_some() && released.is_some_and(|released| released.observed_generation == generation)
+}
+
 /// What the storage says of the release.
 fn record(status: &mut HelmReleaseStatus, history: &History) {
     status.history = release::history_status(history);
@@ -303,8 +310,10 @@ impl Conditions<'_> {
             message.push_str(&format!("; revision {} still runs", running.number));
         }
         self.set(READY, Status::False, failure.reason, &message);
-        let left_a_revision = latest.is_some_and(|r| r.status == pintle_helm::record::Status::Failed);
-        if left_a_revision {
+        // What helm left is none of this generation's ends, unless it was found to be beside one.
+        let left_a_revision =
+            latest.is_some_and(|r| r.facts.is_some() && r.status == pintle_helm::record::Status::Failed);
+        if left_a_revision || failure.reason == Reason::ExternalRelease {
             self.set(RELEASED, Status::False, failure.reason, &message);
         }
         if failure.retry == Retry::OnChange {

@@ -28,6 +28,11 @@ pub enum Decision {
     Install,
     /// Render, and make another revision.
     Upgrade,
+    /// Take helm's revision over as it is, when it is what would be rendered; else as an upgrade.
+    Adopt {
+        /// The revision.
+        revision: u32,
+    },
     /// Make a revision with the content of an older one.
     Rollback {
         /// The older one.
@@ -95,7 +100,17 @@ pub fn decide(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decisi
             pending(*revision, *ours, *same_inputs, *until, now)
         }
         ReleaseState::Uninstalling { .. } => Decision::Uninstall,
+        ReleaseState::Unmanaged { revision, deployed: true } if !desired.force => {
+            Decision::Adopt { revision: *revision }
+        }
         ReleaseState::Unmanaged { .. } => Decision::Upgrade,
+        ReleaseState::External { revision, what } => Decision::Stall {
+            reason: Reason::ExternalRelease,
+            message: format!(
+                "helm made revision {revision} ({what}) beside Pintle; it is left alone until the spec changes, or \
+                 the annotation pintle.dev/forceAt asks for a new revision"
+            ),
+        },
         ReleaseState::OutOfSync { installed, .. } => go(desired, *installed),
         ReleaseState::Failed { .. } => failed(state, desired, now),
         ReleaseState::InSync { .. } | ReleaseState::Held { .. } => Decision::Nothing,
@@ -155,6 +170,10 @@ fn failed(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decision {
     let known = known_reason(reason);
     if *retry == Retry::OnChange {
         return Decision::Stall { reason: known, message: message.clone() };
+    }
+    // Nothing was wrong with it: its process was told to end.
+    if known == Reason::Interrupted {
+        return go(desired, *installed);
     }
     let mut pause = backoff(*failures, u64::from(*revision));
     if *retry == Retry::Later {

@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use pintle_helm::chart::{Chart, ChartFile, Crd};
-use pintle_helm::manifest::Manifest;
+use pintle_helm::manifest::{Manifest, digest_object};
 use pintle_helm::record::{self, HookRun, Info, Record, RecordChart, RecordFile, RecordHook, description};
 use pintle_helm::values::Values;
 
 use super::facts::{self, Action, ChartFacts, Facts};
-use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey};
+use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::Retry;
 
@@ -151,6 +151,31 @@ impl Draft {
         Self { record, facts, labels }
     }
 
+    /// The facts by which a revision of helm's becomes Pintle's, when it is what this draft would make: the same
+    /// chart, the same user values, the same objects and hooks.
+    ///
+    /// # Errors
+    /// The record of the revision cannot be read.
+    pub fn adopting(mut self, revision: &Revision) -> Result<Option<Facts>, Error> {
+        let record = revision.record()?;
+        let (ours, theirs) = (&self.record.chart.metadata, &record.chart.metadata);
+        if (&ours.name, &ours.version) != (&theirs.name, &theirs.version) {
+            return Ok(None);
+        }
+        let values = |record: &Record| digest_object(&record.config.to_json());
+        if values(&self.record) != values(&record)
+            || content(self.manifest()?) != content(revision.manifest()?)
+        {
+            return Ok(None);
+        }
+        let made = record.info.last_deployed.as_ref().and_then(|at| at.parse().ok()).or(revision.created_at);
+        self.facts.action = Action::of(revision.status, revision.number);
+        self.facts.started_at = made;
+        self.facts.completed_at = made;
+        "adopted as helm made it".clone_into(&mut self.facts.message);
+        Ok(Some(self.facts))
+    }
+
     /// Adds what the plan found out, in numbers and in words, and the deadline of the action.
     #[must_use]
     pub fn with_plan(mut self, plan: &Plan, summary: String, policy: &Policy) -> Self {
@@ -204,6 +229,12 @@ impl Draft {
             },
         }))
     }
+}
+
+/// What a manifest says, whatever its layout. Helm does not store the definitions of charts below.
+fn content(mut manifest: Manifest) -> Option<String> {
+    manifest.crds.clear();
+    manifest.digest().ok()
 }
 
 /// The moment that is `duration` from now.

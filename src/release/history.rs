@@ -99,6 +99,11 @@ impl Revision {
         Ok(manifest)
     }
 
+    /// Whether helm made it, or changed it last.
+    pub fn is_external(&self) -> bool {
+        self.facts.is_none() && self.status != Status::Uninstalled
+    }
+
     /// Whether it was deployed once: only such a revision can be rolled back to.
     pub fn was_good(&self) -> bool {
         matches!(self.status, Status::Deployed | Status::Superseded)
@@ -341,6 +346,17 @@ impl History {
         self.update(cx, number, &edit).await
     }
 
+    /// Makes a revision of helm's Pintle's, by its facts alone: what helm reads stays as it is.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn adopt(&mut self, cx: &Release<'_>, number: u32, facts: &Facts) -> Result<(), Error> {
+        if let Some(revision) = self.revisions.iter_mut().find(|r| r.number == number) {
+            revision.facts.get_or_insert_default();
+        }
+        self.note(cx, number, &|edited| edited.clone_from(facts)).await
+    }
+
     /// Changes the facts of `number` only: the progress of an action.
     ///
     /// # Errors
@@ -504,7 +520,7 @@ fn claim(existing: &Value, ours: &Facts, owner: &Owner, object: &ObjectRef) -> R
 pub(super) fn claimed(owner: &str, holder: &str) -> Error {
     Error::new(
         Reason::ReleaseClaimed,
-        Retry::Later,
+        Retry::OnChange,
         format!(
             "the release belongs to HelmRelease {owner} (held by {holder}); give this one another spec.releaseName, \
              or delete that one with deletionPolicy Orphan"

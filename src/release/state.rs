@@ -35,6 +35,8 @@ pub struct Desired {
     pub owner: String,
     /// `namespace/name` of the HelmRelease.
     pub owner_name: String,
+    /// Whether a revision was made for the present generation already: what helm makes after it is left alone.
+    pub settled: bool,
     /// Whether the HelmRelease that the record names is known to be gone, so that this one takes over.
     pub take_over: bool,
 }
@@ -75,6 +77,13 @@ impl Desired {
     #[must_use]
     pub fn forced(mut self, force: bool) -> Self {
         self.force = force;
+        self
+    }
+
+    /// Says whether a revision was made for the present generation already.
+    #[must_use]
+    pub fn settled(mut self, settled: bool) -> Self {
+        self.settled = settled;
         self
     }
 
@@ -135,6 +144,15 @@ pub enum ReleaseState {
     Unmanaged {
         /// The revision.
         revision: u32,
+        /// Whether it is deployed, so that it may be what is wanted.
+        deployed: bool,
+    },
+    /// helm made the latest revision, beside Pintle.
+    External {
+        /// The revision.
+        revision: u32,
+        /// What helm says of it.
+        what: String,
     },
     /// The inputs are not those of the latest revision.
     OutOfSync {
@@ -201,6 +219,10 @@ pub fn assess(observed: &Observation, desired: &Desired) -> ReleaseState {
     if latest.status == Status::Uninstalling {
         return ReleaseState::Uninstalling { revision: latest.number };
     }
+    if desired.settled && !desired.force && latest.is_external() && desired.rollback_to != Some(latest.number)
+    {
+        return ReleaseState::External { revision: latest.number, what: what_helm_says(latest) };
+    }
     if let Some(to) = desired.rollback_to {
         return assess_held(history, latest, desired, to);
     }
@@ -208,7 +230,10 @@ pub fn assess(observed: &Observation, desired: &Desired) -> ReleaseState {
         return ReleaseState::Absent;
     }
     let installed = history.last_good().is_some();
-    let Some(facts) = &latest.facts else { return ReleaseState::Unmanaged { revision: latest.number } };
+    let Some(facts) = &latest.facts else {
+        let deployed = latest.status == Status::Deployed;
+        return ReleaseState::Unmanaged { revision: latest.number, deployed };
+    };
     if let Some(why) = desired.difference(facts) {
         return ReleaseState::OutOfSync { why: why.to_owned(), installed };
     }
@@ -238,6 +263,13 @@ fn assess_held(history: &History, latest: &Revision, desired: &Desired, to: u32)
     }
 }
 
+/// Chart and description of a revision of helm's.
+fn what_helm_says(latest: &Revision) -> String {
+    let Ok(record) = latest.record() else { return latest.status.to_string() };
+    let chart = &record.chart.metadata;
+    format!("{}-{}, {}: {}", chart.name, chart.version, latest.status, record.info.description)
+}
+
 fn pending(latest: &Revision, desired: &Desired) -> ReleaseState {
     let ours = latest.facts.as_ref();
     let until = match ours {
@@ -258,7 +290,12 @@ fn failed(history: &History, latest: &Revision, desired: &Desired, facts: &Facts
     let same = |r: &&Revision| {
         r.status == Status::Failed && r.facts.as_ref().is_some_and(|f| desired.difference(f).is_none())
     };
-    let failures = history.revisions().iter().rev().take_while(same).count();
+    // One that was interrupted says nothing about the next try.
+    let counts = |r: &&Revision| {
+        let failure = r.facts.as_ref().and_then(|f| f.failure.as_ref());
+        failure.is_none_or(|f| f.reason != Reason::Interrupted.as_str())
+    };
+    let failures = history.revisions().iter().rev().take_while(same).filter(counts).count();
     let retry = match facts.failure.as_ref().map(|f| f.retry) {
         Some(RetryFact::OnChange) => Retry::OnChange,
         Some(RetryFact::Later) => Retry::Later,

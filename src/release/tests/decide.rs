@@ -23,6 +23,7 @@ fn pending(ours: bool, same_inputs: bool, until: Option<i64>) -> ReleaseState {
 
 #[test]
 fn decisions() {
+    let unmanaged = |deployed| ReleaseState::Unmanaged { revision: 1, deployed };
     let out_of_sync = |installed| ReleaseState::OutOfSync { why: String::new(), installed };
     let stall = Decision::Stall { reason: Reason::ImmutableField, message: "it broke".into() };
     for (name, state, want) in [
@@ -31,7 +32,8 @@ fn decisions() {
         ("a held release is left alone", ReleaseState::Held { revision: 1, of: 1 }, Decision::Nothing),
         ("a change is an upgrade", out_of_sync(true), Decision::Upgrade),
         ("a change before the first success is an install", out_of_sync(false), Decision::Install),
-        ("helm's release is taken over", ReleaseState::Unmanaged { revision: 1 }, Decision::Upgrade),
+        ("helm's release is taken over", unmanaged(true), Decision::Adopt { revision: 1 }),
+        ("helm's failed release is upgraded", unmanaged(false), Decision::Upgrade),
         ("a crash is resumed", pending(true, true, None), Decision::Resume { revision: 4 }),
         ("an uninstall is ended", ReleaseState::Uninstalling { revision: 1 }, Decision::Uninstall),
         ("a terminal failure stalls", failed(1, Retry::OnChange, true), stall),
@@ -40,6 +42,26 @@ fn decisions() {
     ] {
         assert_eq!(decide(&state, &desired(), at(2000)), want, "{name}");
     }
+    let ReleaseState::Failed { revision, same_inputs, failures, retry, message, .. } =
+        failed(9, Retry::Soon, true)
+    else {
+        unreachable!()
+    };
+    let interrupted = ReleaseState::Failed {
+        revision,
+        same_inputs,
+        installed: false,
+        failures,
+        reason: "Interrupted".into(),
+        retry,
+        at: Some(at(1000)),
+        message,
+    };
+    assert_eq!(
+        decide(&interrupted, &desired(), at(1000)),
+        Decision::Install,
+        "what was interrupted is begun anew without a pause"
+    );
     let held = Desired::held(&owner(), 2);
     assert_eq!(decide(&out_of_sync(true), &held, at(2000)), Decision::Rollback { to: 2 });
     assert_eq!(decide(&failed(1, Retry::Soon, true), &held, at(2000)), Decision::Rollback { to: 2 });
@@ -85,7 +107,13 @@ fn pending_revisions_that_nobody_wants_are_given_up() {
 fn what_cannot_be_done_stalls() {
     let claimed = ReleaseState::Claimed { owner: "a/b".into(), holder: "p".into() };
     let missing = ReleaseState::MissingRevision { message: "no".into() };
-    for (state, want) in [(claimed, Reason::ReleaseClaimed), (missing, Reason::RevisionNotFound)] {
+    let external =
+        ReleaseState::External { revision: 2, what: "web-1.0.0, deployed: Upgrade complete".into() };
+    for (state, want) in [
+        (claimed, Reason::ReleaseClaimed),
+        (missing, Reason::RevisionNotFound),
+        (external, Reason::ExternalRelease),
+    ] {
         let decision = decide(&state, &desired(), at(0));
         let Decision::Stall { reason, .. } = decision else { panic!("{decision:?}") };
         assert_eq!(reason, want);

@@ -15,6 +15,7 @@ fn changed(why: &str, installed: bool) -> ReleaseState {
 fn going_forward() {
     let other = |r: Built| r.with(|f| f.values_digest = "other".into());
     let pending = |ours, same_inputs, until| ReleaseState::Pending { revision: 1, ours, same_inputs, until };
+    let unmanaged = |deployed| ReleaseState::Unmanaged { revision: 1, deployed };
     for (name, revisions, want) in [
         ("nothing", vec![], ReleaseState::Absent),
         ("uninstalled, with its history", vec![revision(1, Uninstalled)], ReleaseState::Absent),
@@ -46,7 +47,8 @@ fn going_forward() {
             vec![revision(1, PendingInstall).by_helm()],
             pending(false, false, Some(at(1200))),
         ),
-        ("helm's revision", vec![revision(1, Deployed).by_helm()], ReleaseState::Unmanaged { revision: 1 }),
+        ("helm's revision", vec![revision(1, Deployed).by_helm()], unmanaged(true)),
+        ("helm's failed revision", vec![revision(1, Failed).by_helm()], unmanaged(false)),
         ("an uninstall", vec![revision(1, Uninstalling)], ReleaseState::Uninstalling { revision: 1 }),
         (
             "the latest is superseded",
@@ -89,6 +91,14 @@ fn failures_count_while_the_inputs_stay() {
 }
 
 #[test]
+fn an_interruption_is_no_failure_that_counts() {
+    let failed = |n| revision(n, Failed).failed("WaitTimeout", RetryFact::Soon);
+    let interrupted = |n| revision(n, Failed).failed("Interrupted", RetryFact::Soon);
+    let state = assessed(&[interrupted(1), failed(2), interrupted(3), failed(4)], &desired());
+    assert!(matches!(state, ReleaseState::Failed { revision: 4, failures: 2, .. }), "{state:?}");
+}
+
+#[test]
 fn another_owner_is_respected() {
     let theirs = |status| {
         revision(1, status).with(|f| {
@@ -111,6 +121,31 @@ fn another_owner_is_respected() {
         ReleaseState::InSync { revision: 1 },
         "a restored HelmRelease"
     );
+}
+
+#[test]
+fn what_helm_makes_beside_us_is_left_alone() {
+    // helm drops our facts from the revision that it supersedes.
+    let theirs = |status| [revision(1, Superseded).by_helm(), revision(2, status).by_helm()];
+    let external = |state: &ReleaseState| matches!(state, ReleaseState::External { revision: 2, .. });
+    let settled = || desired().settled(true);
+    for (name, state, want) in [
+        ("an upgrade", assessed(&theirs(Deployed), &settled()), true),
+        ("a failed one", assessed(&theirs(Failed), &settled()), true),
+        ("the spec changed since", assessed(&theirs(Deployed), &desired()), false),
+        ("a new revision is asked for", assessed(&theirs(Deployed), &settled().forced(true)), false),
+        ("helm is at work", assessed(&theirs(PendingUpgrade), &settled()), false),
+        ("an uninstall", assessed(&theirs(Uninstalled), &settled()), false),
+        (
+            "beside a held release",
+            assessed(&theirs(Deployed), &Desired::held(&owner(), 1).settled(true)),
+            true,
+        ),
+        ("held at helm's", assessed(&theirs(Deployed), &Desired::held(&owner(), 2).settled(true)), false),
+        ("ours", assessed(&[revision(2, Deployed)], &settled()), false),
+    ] {
+        assert_eq!(external(&state), want, "{name}: {state:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! Takes over a release that helm or Flux made.
+//!
+//! What would be rendered is compared with what is stored. When they are the same, nothing is written but Pintle's
+//! facts beside the record: no revision, no object.
+
+use futures::FutureExt;
+use tracing::info;
+
+use super::helm_release::{Inputs, Work};
+use super::store::Key;
+use super::verdict::{Failure, Verdict};
+use crate::api::Reason;
+use crate::api::condition::{self, READY};
+use crate::release::{self, Action, Desired, Draft, History, Release};
+
+impl Work<'_> {
+    /// Adopts revision `number` as it is; `None` when it is not what is wanted, and the next revision is to be made.
+    pub(super) async fn adopt(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        desired: &Desired,
+        inputs: &Inputs,
+        number: u32,
+    ) -> Result<Option<Verdict>, Failure> {
+        let Some(revision) = history.find(number).cloned() else { return Ok(None) };
+        // A record that cannot be read is no reason to leave the release as it is.
+        let Ok(record) = revision.record() else { return Ok(None) };
+        let Some(inputs) = as_versioned(inputs, &record.chart.metadata.version) else { return Ok(None) };
+        // As helm rendered it: a chart may tell an install from an upgrade.
+        let action = if number == 1 { Action::Install } else { Action::Upgrade };
+        let Ok((coalesced, manifest)) = self.render(cx, number, inputs, action).await else {
+            return Ok(None);
+        };
+        let (key, owner, config) = (cx.key, cx.owner, coalesced.config);
+        let draft =
+            Draft::forward(history, key, owner, action, &coalesced.chart, config, &manifest, desired)?;
+        let Some(facts) = draft.adopting(&revision)? else { return Ok(None) };
+        let plan = release::prepare(cx, history, number, action, &manifest).boxed().await?;
+        history.adopt(cx, number, &facts).await?;
+        info!(release = %self.key, revision = number, "adopted as it is");
+        Ok(Some(Verdict::Done {
+            action: facts.action,
+            revision: number,
+            summary: "it is adopted as helm made it".to_owned(),
+            inventory: release::inventory(&plan),
+        }))
+    }
+
+    /// Another HelmRelease that has this one's release, though helm wrote the record last.
+    pub(super) fn rival(&self) -> Option<Key> {
+        let others = self.operator.helm_releases.keys(|other| {
+            let status = other.status.as_ref().filter(|status| !status.history.is_empty());
+            let ready = status.and_then(|status| condition::find(&status.conditions, READY));
+            other.metadata.deletion_timestamp.is_none()
+                && other.target() == self.target
+                && ready.is_some_and(|ready| ready.reason != Reason::ReleaseClaimed.as_str())
+        });
+        others.into_iter().find(|key| key != self.key)
+    }
+}
+
+/// The inputs with the version that a record names, when it is the chart's but for its build metadata: Flux adds the
+/// digest of the chart's source there.
+fn as_versioned(inputs: &Inputs, recorded: &str) -> Option<Inputs> {
+    let mut inputs = inputs.clone();
+    let own = &inputs.chart.chart.metadata.version;
+    if own == recorded {
+        return Some(inputs);
+    }
+    if base(own) != base(recorded) {
+        return None;
+    }
+    let mut chart = pintle_helm::chart::Chart::clone(&inputs.chart.chart);
+    recorded.clone_into(&mut chart.metadata.version);
+    inputs.chart.chart = chart.into();
+    Some(inputs)
+}
+
+/// A version without its build metadata.
+fn base(version: &str) -> &str {
+    version.split_once('+').map_or(version, |(base, _)| base)
+}
