@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Set by people who have the charts and cases of the conformance corpus; tests say aloud when it is missing.
 export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
 
-.PHONY: help demo test unit e2e conformance bench lint generate assets
+.PHONY: help demo test unit e2e conformance golden bench lint generate assets
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ e2e: build assets ## the stories of e2e/ on a real control plane
 
 conformance: ## rendering compared with the real helm
 	$(CARGO) test -p pintle-helm --test conformance -- --nocapture
+
+golden: assets ## write what the real helm prints for the project's own cases
+	crates/helm/tests/golden "$$(e2e/controlplane/build)"
 
 bench: ## benchmarks
 	$(CARGO) bench --workspace
