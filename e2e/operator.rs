@@ -42,8 +42,12 @@ pub struct Operator {
 impl Operator {
     /// Starts an operator for the cluster of a control plane.
     pub async fn start(control_plane: &ControlPlane, options: Options) -> anyhow::Result<Self> {
+        Self::start_at(control_plane.kubeconfig(USER)?, options).await
+    }
+
+    /// Starts an operator for the cluster of a kubeconfig.
+    pub async fn start_at(kubeconfig: PathBuf, options: Options) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
-        let kubeconfig = control_plane.kubeconfig(USER)?;
         let child = run(&kubeconfig, folder.path(), &options).await?;
         Ok(Self { kubeconfig, folder, options, child: Mutex::new(child) })
     }
