@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Set by people who have the charts and cases of the conformance corpus; tests say aloud when it is missing.
 export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
 
-.PHONY: help demo test unit e2e conformance bench lint generate assets
+.PHONY: help demo test unit e2e chaos faults conformance bench lint generate assets
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,12 @@ unit: ## unit tests of all crates
 
 e2e: build assets ## the stories of e2e/ on a real control plane
 	$(CARGO) test --test e2e
+
+chaos: build assets ## every request of a release's life goes wrong once; CHAOS_FLAGS="--only=upgrade/kill-after/7" for one run
+	$(CARGO) test --quiet --test e2e -- chaos $(CHAOS_FLAGS)
+
+faults: build assets ## as `make chaos`, and write docs/faults.md from it
+	$(CARGO) test --quiet --test e2e -- chaos --write-docs
 
 conformance: ## rendering compared with the real helm
 	$(CARGO) test -p pintle-helm --test conformance -- --nocapture

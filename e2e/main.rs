@@ -37,7 +37,7 @@ use stories::Story;
 /// Stories at one time.
 const CONCURRENCY: usize = 4;
 /// Until a story must be told.
-const STORY_WITHIN: Duration = Duration::from_secs(240);
+const STORY_WITHIN: Duration = Duration::from_secs(480);
 
 /// What was typed.
 #[derive(Default)]

@@ -115,6 +115,16 @@ fn id(object: &Value) -> String {
     format!("{}/{}", text(object, "/kind"), text(object, "/metadata/name"))
 }
 
+/// `namespace_name_group_kind` as `Kind/name`.
+fn inventory_id(entry: &Value) -> String {
+    let id = text(entry, "/id");
+    let parts: Vec<&str> = id.split('_').collect();
+    match parts.as_slice() {
+        [_, name, _, kind] => format!("{kind}/{name}"),
+        _ => id,
+    }
+}
+
 /// A release that is there is at `revision`, and storage, status, helm and the cluster agree about it.
 async fn present(
     found: &mut Violations,
@@ -143,6 +153,9 @@ async fn present(
     found.unless(told == wanted, || format!("I7: the status tells of {told:?}"));
     let applied = &status["lastAppliedRevision"];
     found.unless(*applied == revision, || format!("I7: lastAppliedRevision is {applied}"));
+    let listed: BTreeSet<String> =
+        status["inventory"].as_array().into_iter().flatten().map(inventory_id).collect();
+    found.unless(listed == *owned, || format!("I7: the inventory is {listed:?}, the objects are {owned:?}"));
     helm(found, life, owned, &wanted).await
 }
 

@@ -19,7 +19,9 @@ use super::store::{Key, Seen};
 use super::verdict::{Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
 use crate::api::condition::{self, READY};
-use crate::api::{DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target};
+use crate::api::{
+    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason, Target,
+};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Identity, Kind, ObjectRef, Retry, TenantClient, chain};
 use crate::release::{
@@ -260,7 +262,21 @@ impl Work<'_> {
         desired: &Desired,
     ) -> Result<Verdict, Failure> {
         release::tidy(cx, history, desired.rollback_to).boxed().await?;
-        Ok(Verdict::Settled)
+        Ok(Verdict::Settled { inventory: self.missed_inventory(cx, history).await })
+    }
+
+    /// The inventory, when the status does not have that of the deployed revision: the process that deployed it ended
+    /// before it could tell, or somebody else did.
+    async fn missed_inventory(&self, cx: &Release<'_>, history: &History) -> Option<Vec<InventoryEntry>> {
+        let deployed = history.deployed()?;
+        let is_known = self.last_status().is_some_and(|status| {
+            status.last_applied_revision == Some(i64::from(deployed.number)) && !status.inventory.is_empty()
+        });
+        if is_known {
+            return None;
+        }
+        // What cannot be read any more, such as a kind that is gone, must not keep a release from being ready.
+        release::recorded_inventory(cx, deployed).boxed().await.ok()
     }
 
     /// coalesce → render → plan → preflight → begin → execute: a new revision with new content.
@@ -697,7 +713,7 @@ impl Work<'_> {
     fn requeue(&self, verdict: &Verdict, failures: u32) -> Requeue {
         let interval = self.object.spec.interval.0;
         match verdict {
-            Verdict::Settled | Verdict::Done { .. } => Requeue::After(jitter(interval)),
+            Verdict::Settled { .. } | Verdict::Done { .. } => Requeue::After(jitter(interval)),
             Verdict::Again(after) => Requeue::After(*after),
             Verdict::Waiting { deadline, .. } => Requeue::After(until(*deadline)),
             Verdict::Failed(failure) => failure.requeue(failures, interval),

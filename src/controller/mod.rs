@@ -305,7 +305,7 @@ impl Operator {
             let before = if memory.failures.0 == generation { memory.failures.1 } else { 0 };
             let now = match verdict {
                 verdict::Verdict::Failed(_) => before + 1,
-                verdict::Verdict::Settled | verdict::Verdict::Done { .. } => 0,
+                verdict::Verdict::Settled { .. } | verdict::Verdict::Done { .. } => 0,
                 verdict::Verdict::Waiting { .. } | verdict::Verdict::Again(_) => before,
             };
             memory.failures = (generation, now);

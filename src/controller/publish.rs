@@ -82,7 +82,8 @@ impl Publisher {
         let patch = json!({ "status": new });
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
-        ignore_gone(api.patch_status(&key.name, &params, &Patch::Merge(&patch)).await.map(drop))
+        let patch = Patch::Merge(&patch);
+        ignore_gone(OperatorClient::timed(api.patch_status(&key.name, &params, &patch)).await.map(drop))
     }
 
     /// Sets the finalizers.
@@ -100,7 +101,8 @@ impl Publisher {
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
-        ignore_gone(api.patch(&key.name, &params, &Patch::Merge(&patch)).await.map(drop))
+        let patch = Patch::Merge(&patch);
+        ignore_gone(OperatorClient::timed(api.patch(&key.name, &params, &patch)).await.map(drop))
     }
 
     /// Publishes an event. An event that cannot be written never fails the work that it tells of.
@@ -119,7 +121,7 @@ impl Publisher {
             action: action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, regarding).await {
+        if let Err(error) = OperatorClient::timed(self.recorder.publish(&event, regarding)).await {
             warn!(error = chain(&error), %reason, "an event was lost");
         }
     }

@@ -21,7 +21,10 @@ const NAMED: usize = 5;
 #[derive(Debug)]
 pub enum Verdict {
     /// The release is as its spec asks, and was before.
-    Settled,
+    Settled {
+        /// The objects of the release, when the status does not know them.
+        inventory: Option<Vec<InventoryEntry>>,
+    },
     /// An action has ended well.
     Done {
         /// The action.
@@ -189,18 +192,24 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
         status.last_handled_force_at = Some(forced.to_owned());
     }
     status.failures = i64::from(view.failures);
+    let applied_before = status.last_applied_revision;
     if let Some(history) = view.history {
         record(&mut status, history);
         if history.latest().is_some() {
             status.target = Some(view.target.clone());
         }
     }
-    if let Verdict::Done { inventory, .. } | Verdict::Waiting { inventory, .. } = view.verdict {
-        status.inventory.clone_from(inventory);
+    match view.verdict {
+        Verdict::Done { inventory, .. }
+        | Verdict::Waiting { inventory, .. }
+        | Verdict::Settled { inventory: Some(inventory) } => status.inventory.clone_from(inventory),
+        // That of an older revision would be taken for this one's; the next look brings the right one.
+        Verdict::Failed(_) if status.last_applied_revision != applied_before => status.inventory.clear(),
+        Verdict::Settled { inventory: None } | Verdict::Failed(_) | Verdict::Again(_) => {}
     }
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
     match view.verdict {
-        Verdict::Settled | Verdict::Done { .. } => set.settled(object, view.history),
+        Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history),
         Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
         Verdict::Failed(failure) => set.failed(failure, view.history),
         Verdict::Again(_) => {}
