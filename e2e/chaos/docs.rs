@@ -25,6 +25,7 @@ and the API server stands a proxy that lets one request of each action go wrong:
 | delay | the request reaches the server 1.5 s late | each write |
 | status-500 | the server refuses it with 500 | each request |
 | status-429 | the server refuses it with 429 and asks to wait for a second | each request |
+| outage | the server refuses it and the five after it with 503 | each request |
 
 After each run this must hold:
 

@@ -29,6 +29,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// What [`Fault::Delay`] holds a request back for.
 const DELAY: Duration = Duration::from_millis(1500);
 
+/// Requests that [`Fault::Outage`] refuses.
+const OUTAGE: usize = 6;
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -44,12 +47,21 @@ pub enum Fault {
     Throttle,
     /// The request reaches the server late.
     Delay,
+    /// The server says 503 to this request and to those after it, more often than one request is tried.
+    Outage,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::KillBefore, Self::KillAfter, Self::LoseAnswer, Self::Fail, Self::Throttle, Self::Delay];
+    pub const ALL: [Self; 7] = [
+        Self::KillBefore,
+        Self::KillAfter,
+        Self::LoseAnswer,
+        Self::Delay,
+        Self::Fail,
+        Self::Throttle,
+        Self::Outage,
+    ];
 
     /// Its name on the command line and in the table.
     pub fn name(self) -> &'static str {
@@ -60,12 +72,13 @@ impl Fault {
             Self::Fail => "status-500",
             Self::Throttle => "status-429",
             Self::Delay => "delay",
+            Self::Outage => "outage",
         }
     }
 
     /// Whether it is tried on each request, not only on each write.
     pub fn concerns_reads(self) -> bool {
-        matches!(self, Self::Fail | Self::Throttle)
+        matches!(self, Self::Fail | Self::Throttle | Self::Outage)
     }
 }
 
@@ -131,6 +144,8 @@ struct Shared {
 struct State {
     rule: Option<Rule>,
     fired: Option<String>,
+    /// Requests that are still refused by an outage.
+    refused: usize,
     seen: Vec<Seen>,
 }
 
@@ -277,6 +292,7 @@ impl Shared {
         match fault {
             Some(Fault::KillBefore) => self.freeze().await,
             Some(Fault::Fail) => Ok(self.refusal(StatusCode::INTERNAL_SERVER_ERROR, &uri)),
+            Some(Fault::Outage) => Ok(self.refusal(StatusCode::SERVICE_UNAVAILABLE, &uri)),
             Some(Fault::Throttle) => Ok(self.refusal(StatusCode::TOO_MANY_REQUESTS, &uri)),
             fault => {
                 if fault == Some(Fault::Delay) {
@@ -309,6 +325,10 @@ impl Shared {
         let mut state = self.state();
         state.seen.push(Seen::new(method, uri));
         let place = state.seen.len() - 1;
+        if state.refused > 0 {
+            state.refused -= 1;
+            return (place, Some(Fault::Outage));
+        }
         let Some(rule) = state.rule.filter(|_| state.fired.is_none()) else { return (place, None) };
         let counts = |seen: &&Seen| rule.fault.concerns_reads() || seen.is_write();
         let is_due = state.seen.last().is_some_and(|last| counts(&last))
@@ -317,6 +337,9 @@ impl Shared {
             return (place, None);
         }
         state.fired = Some(format!("{method} {uri}"));
+        if rule.fault == Fault::Outage {
+            state.refused = OUTAGE - 1;
+        }
         // From here on nothing of the dying operator passes, lest it gets further than the fault says.
         if rule.fault == Fault::KillBefore {
             self.frozen.send_replace(true);
@@ -374,14 +397,12 @@ impl Shared {
     /// What a server in trouble says.
     fn refusal(&self, code: StatusCode, uri: &str) -> Response<Body> {
         let secret = if uri.contains("/secrets/") { self.canary.as_str() } else { "" };
-        let (reason, message) = if code == StatusCode::TOO_MANY_REQUESTS {
-            (
-                "TooManyRequests",
-                "the server has received too many requests, please try again later".to_owned(),
-            )
-        } else {
-            ("InternalError", format!("etcdserver: leader changed{secret}"))
+        let (reason, message) = match code {
+            StatusCode::TOO_MANY_REQUESTS => ("TooManyRequests", "too many requests, please try again later"),
+            StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailable", "apiserver is shutting down"),
+            _ => ("InternalError", "etcdserver: leader changed"),
         };
+        let message = format!("{message} {secret}");
         let details = json!({"retryAfterSeconds": i32::from(code == StatusCode::TOO_MANY_REQUESTS)});
         let status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

@@ -42,7 +42,7 @@ const SEED: &str = "PINTLE_CHAOS_SEED";
 pub struct Options {
     fast: bool,
     seed: Option<u64>,
-    only: Option<(Action, Fault, usize)>,
+    only: Option<Only>,
     write_docs: bool,
 }
 
@@ -55,11 +55,12 @@ impl Options {
                 ("--fast", _) => options.fast = true,
                 ("--write-docs", _) => options.write_docs = true,
                 ("--seed", number) => options.seed = Some(number.parse().context("--seed is no number")?),
-                ("--only", run) => options.only = Some(parse_run(run)?),
+                ("--only", runs) => options.only = Some(Only::parse(runs)?),
                 _ => bail!("chaos has no flag {flag}"),
             }
         }
-        ensure!(!(options.write_docs && options.fast), "the table is that of all runs: leave out --fast");
+        let is_all = !options.fast && options.only.is_none();
+        ensure!(is_all || !options.write_docs, "the table is that of all runs: leave out --fast and --only");
         Ok(options)
     }
 
@@ -70,17 +71,35 @@ impl Options {
     }
 }
 
-/// `upgrade/kill-after/7`.
-fn parse_run(text: &str) -> anyhow::Result<(Action, Fault, usize)> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let [action, fault, nth] = parts.as_slice() else { bail!("{text} is not ACTION/FAULT/N") };
-    let action = Action::ALL.into_iter().find(|one| one.name() == *action);
-    let fault = Fault::ALL.into_iter().find(|one| one.name() == *fault);
-    Ok((
-        action.with_context(|| format!("{text} names no action"))?,
-        fault.with_context(|| format!("{text} names no fault"))?,
-        nth.parse().with_context(|| format!("{text} has no number"))?,
-    ))
+/// Some runs; what is not given is any.
+struct Only {
+    action: Option<Action>,
+    fault: Option<Fault>,
+    nth: Option<usize>,
+}
+
+impl Only {
+    /// `upgrade/kill-after/7`; `*` stands for any.
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let parts: Vec<Option<&str>> = text.split('/').map(|part| Some(part).filter(|p| *p != "*")).collect();
+        let [action, fault, nth] = parts.as_slice() else { bail!("{text} is not ACTION/FAULT/N") };
+        let action = action.map(|name| Action::ALL.into_iter().find(|one| one.name() == name));
+        let fault = fault.map(|name| Fault::ALL.into_iter().find(|one| one.name() == name));
+        let nth = nth.map(|number| number.parse().context("N is no number"));
+        Ok(Self {
+            action: action.map(|found| found.context("there is no such action")).transpose()?,
+            fault: fault.map(|found| found.context("there is no such fault")).transpose()?,
+            nth: nth.transpose()?,
+        })
+    }
+
+    /// The runs of a life that are among them.
+    fn of(&self, case: Case) -> Option<Case> {
+        let rule = case.rule?;
+        let is_meant =
+            self.fault.is_none_or(|fault| fault == rule.fault) && self.nth.is_none_or(|nth| nth == rule.nth);
+        is_meant.then_some(Case { only: self.action, ..case })
+    }
 }
 
 /// All that came of it.
@@ -162,11 +181,6 @@ pub async fn start() -> anyhow::Result<Arc<Rig>> {
 /// Lives all lives that the options ask for.
 pub async fn play(rig: &Arc<Rig>, options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    if let Some((action, fault, nth)) = options.only {
-        let case = Case { only: Some(action), ..Case::new(fault, nth) };
-        live_all(rig, vec![case], &mut report).await?;
-        return Ok(report);
-    }
     let (calm, log) = scenario::live(rig, &Case::calm()).await?;
     for run in &calm {
         let writes = run.seen.iter().filter(|seen| seen.is_write()).count();
@@ -181,7 +195,9 @@ pub async fn play(rig: &Arc<Rig>, options: &Options) -> anyhow::Result<Report> {
         }
     }
     report.calm = calm;
-    let cases = if options.fast {
+    let cases = if let Some(only) = &options.only {
+        all(&report.calm).into_iter().filter_map(|case| only.of(case)).collect()
+    } else if options.fast {
         let seed = options.seed.unwrap_or_else(rand::random);
         output::line(format!("chaos: --fast --seed={seed}"));
         fast(&report.calm, seed)
