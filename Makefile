@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Set by people who have the charts and cases of the conformance corpus; tests say aloud when it is missing.
 export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
 
-.PHONY: help demo test unit e2e conformance golden bench lint generate assets
+.PHONY: help demo test unit e2e chaos faults conformance golden bench lint generate assets
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -13,7 +13,7 @@ demo: build assets ## play the main job on a local control plane: install, upgra
 	@$(CARGO) test --no-run --test e2e
 	@$(CARGO) test --quiet --test e2e -- demo $(DEMO_FLAGS)
 
-test: lint unit e2e ## everything that must pass: lints, unit tests, stories on a real API server
+test: lint unit e2e conformance ## everything that must pass: lints, unit tests, stories on a real API server
 
 .PHONY: build
 build:
@@ -21,9 +21,16 @@ build:
 
 unit: ## unit tests of all crates
 	$(CARGO) test --workspace --lib
+	$(CARGO) test -p pintle-helm --test directory
 
 e2e: build assets ## the stories of e2e/ on a real control plane
 	$(CARGO) test --test e2e
+
+chaos: build assets ## every request of a release's life goes wrong once; CHAOS_FLAGS="--only=upgrade/kill-after/7" for one run
+	$(CARGO) test --quiet --test e2e -- chaos $(CHAOS_FLAGS)
+
+faults: build assets ## as `make chaos`, and write docs/faults.md from it
+	$(CARGO) test --quiet --test e2e -- chaos --write-docs
 
 conformance: ## rendering compared with the real helm
 	$(CARGO) test -p pintle-helm --test conformance -- --nocapture

@@ -7,9 +7,11 @@
 //! ```text
 //! e2e [--list] [--keep] [FILTER...]     the stories whose name contains one of the filters; all without one
 //! e2e demo [--keep]                     plays the demo
+//! e2e chaos [--fast] [--seed=N] ...     lets every request go wrong, one after the other
 //! ```
 
 mod audit;
+mod chaos;
 mod chart_server;
 mod child;
 mod cluster;
@@ -35,13 +37,14 @@ use stories::Story;
 /// Stories at one time.
 const CONCURRENCY: usize = 4;
 /// Until a story must be told.
-const STORY_WITHIN: Duration = Duration::from_secs(240);
+const STORY_WITHIN: Duration = Duration::from_secs(480);
 
 /// What was typed.
 #[derive(Default)]
 struct Arguments {
     list: bool,
     keep: bool,
+    flags: Vec<String>,
     words: Vec<String>,
 }
 
@@ -53,7 +56,7 @@ impl Arguments {
             match argument.as_str() {
                 "--list" => parsed.list = true,
                 "--keep" => parsed.keep = true,
-                flag if flag.starts_with('-') => {}
+                flag if flag.starts_with('-') => parsed.flags.push(argument),
                 _ => parsed.words.push(argument),
             }
         }
@@ -62,6 +65,10 @@ impl Arguments {
 
     fn is_demo(&self) -> bool {
         self.words.first().is_some_and(|word| word == "demo")
+    }
+
+    fn is_chaos(&self) -> bool {
+        self.words.first().is_some_and(|word| word == "chaos")
     }
 
     fn stories(&self) -> Vec<&'static Story> {
@@ -107,6 +114,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 async fn play(arguments: &Arguments) -> anyhow::Result<bool> {
     if arguments.is_demo() {
         return demo::run(arguments.keep).await.map(|()| true);
+    }
+    if arguments.is_chaos() {
+        return chaos::run(&chaos::Options::parse(&arguments.flags)?).await;
     }
     let stories = arguments.stories();
     let started = Instant::now();

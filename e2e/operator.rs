@@ -56,8 +56,12 @@ impl Operator {
         user: &str,
         options: Options,
     ) -> anyhow::Result<Self> {
+        Self::start_at(control_plane.kubeconfig(user)?, options).await
+    }
+
+    /// Starts an operator for the cluster of a kubeconfig.
+    pub async fn start_at(kubeconfig: PathBuf, options: Options) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
-        let kubeconfig = control_plane.kubeconfig(user)?;
         let child = run(&kubeconfig, folder.path(), &options).await?;
         Ok(Self { kubeconfig, folder, options, child: Mutex::new(child) })
     }

@@ -95,9 +95,10 @@ async fn restarted(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     let operator = cx.rig().operator()?;
     release::request(cx, namespace, NAME, "settled").await?;
     let Some(audit) = cx.audit() else { return Ok(()) };
-    let mark = audit.mark().await?;
     let status = operator.stop().await?;
     ensure!(status.success(), "the operator was asked to end and did so with {status}");
+    // Not earlier: a watch can show what a request did before the request stands in the audit log.
+    let mark = audit.mark().await?;
     operator.restart().await?;
     release::request(cx, namespace, NAME, "again").await?;
     let writes = audit.writes_since(mark, USER, namespace).await?;

@@ -3,6 +3,7 @@
 mod adoption;
 mod bad_input;
 mod broken_upgrade;
+mod chaos;
 mod claimed;
 mod crash;
 mod efk;
@@ -30,6 +31,8 @@ pub struct Story {
 
 /// All stories; the long ones come first, for several are told at one time.
 pub const ALL: &[Story] = &[
+    // Whatever request goes wrong, the release ends as it should. It has a control plane of its own.
+    Story { name: "chaos", needs_operator: false, run: |cx| Box::pin(chaos::run(cx)) },
     // Install, upgrade, rollback and removal of three releases that wait for each other.
     Story { name: "lifecycle", needs_operator: true, run: |cx| Box::pin(lifecycle::run(cx)) },
     // The same with published charts: Elasticsearch, Fluentd and Kibana.

@@ -91,6 +91,18 @@ impl OperatorClient {
     pub fn fence(&self) -> &Fence {
         &self.fence
     }
+
+    /// Waits for the answer to a request of the `kube` crate as long as for any other: a server that keeps silent
+    /// must not hold up a release, and those that wait for the same answer, for ever.
+    ///
+    /// # Errors
+    /// Those of the request, and that it took too long.
+    pub async fn timed<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+        tokio::time::timeout(WRITE_TIMEOUT, request).await.unwrap_or_else(|_| {
+            let text = format!("the API server did not answer within {} s", WRITE_TIMEOUT.as_secs());
+            Err(kube::Error::Service(std::io::Error::new(std::io::ErrorKind::TimedOut, text).into()))
+        })
+    }
 }
 
 /// Under whose name a release's requests are made.
@@ -490,5 +502,11 @@ mod tests {
             HeaderValue::from_static("299 - \"would violate PodSecurity \\\"restricted\\\"\""),
         );
         assert_eq!(warnings(&headers), ["would violate PodSecurity \"restricted\""]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_never_answered_ends() {
+        let answer = OperatorClient::timed(std::future::pending::<Result<(), kube::Error>>()).await;
+        assert!(matches!(answer, Err(kube::Error::Service(_))));
     }
 }

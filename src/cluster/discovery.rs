@@ -152,11 +152,14 @@ impl Discovery {
 
     async fn ask(&self) -> Result<Served, kube::Error> {
         let client = self.client.kube();
-        let (core, groups, version) = tokio::try_join!(
-            client.list_core_api_versions_aggregated(),
-            client.list_api_groups_aggregated(),
-            client.apiserver_version(),
-        )?;
+        let (core, groups, version) = OperatorClient::timed(async {
+            tokio::try_join!(
+                client.list_core_api_versions_aggregated(),
+                client.list_api_groups_aggregated(),
+                client.apiserver_version(),
+            )
+        })
+        .await?;
         let mut served =
             Served { version: (version.git_version, version.major, version.minor), ..Served::default() };
         for group in core.items.iter().chain(&groups.items) {

@@ -21,7 +21,8 @@ use super::verdict::{self, Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
 use crate::api::condition::{self, READY, STALLED};
 use crate::api::{
-    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, OnTargetChange, Reason, Target, ValuesKind,
+    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason,
+    Target, ValuesKind,
 };
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Identity, Kind, ObjectRef, Retry, TenantClient, chain};
@@ -328,17 +329,21 @@ impl Work<'_> {
         desired: &Desired,
     ) -> Result<Verdict, Failure> {
         release::tidy(cx, history, desired.rollback_to).boxed().await?;
-        // The status is a view of storage: what a process that ended in between did not write is written now.
-        let deployed = history.deployed();
-        let known = self.last_status().and_then(|s| s.last_applied_revision);
-        let mut inventory = None;
-        if let Some(revision) = deployed.filter(|r| known != Some(i64::from(r.number))) {
-            let manifest = revision.manifest()?;
-            let plan =
-                release::prepare(cx, history, revision.number, Action::Upgrade, &manifest).boxed().await?;
-            inventory = Some(release::inventory(&plan));
+        Ok(Verdict::Settled { inventory: self.missed_inventory(cx, history).await })
+    }
+
+    /// The inventory, when the status does not have that of the deployed revision: the process that deployed it ended
+    /// before it could tell, or somebody else did.
+    async fn missed_inventory(&self, cx: &Release<'_>, history: &History) -> Option<Vec<InventoryEntry>> {
+        let deployed = history.deployed()?;
+        let is_known = self.last_status().is_some_and(|status| {
+            status.last_applied_revision == Some(i64::from(deployed.number)) && !status.inventory.is_empty()
+        });
+        if is_known {
+            return None;
         }
-        Ok(Verdict::Settled { inventory })
+        // What cannot be read any more, such as a kind that is gone, must not keep a release from being ready.
+        release::recorded_inventory(cx, deployed).boxed().await.ok()
     }
 
     /// coalesce → render → plan → preflight → begin → execute: a new revision with new content.

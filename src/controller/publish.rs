@@ -1,8 +1,5 @@
 //! Writes what became of an object: status and events. The status is a view of storage, written after it.
 
-use std::future::Future;
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, ApiResource, Patch, PatchParams};
 use kube::core::{DynamicObject, GroupVersionKind};
@@ -18,8 +15,6 @@ use crate::cluster::{OperatorClient, Pass, chain};
 
 /// The field manager of the operator's own fields: finalizer and status.
 const MANAGER: &str = "pintle";
-/// A write must be answered within this time.
-const TIMEOUT: Duration = Duration::from_secs(40);
 /// The server drops an event whose note is longer than 1,024 bytes.
 const NOTE_LIMIT: usize = 1000;
 
@@ -93,7 +88,8 @@ impl Publisher {
         let _pass = self.pass()?;
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
-        within(api.patch_status(&key.name, &params, &Patch::Merge(&patch))).await
+        let patch = Patch::Merge(&patch);
+        ignore_gone(OperatorClient::timed(api.patch_status(&key.name, &params, &patch)).await.map(drop))
     }
 
     /// Sets the finalizers.
@@ -112,7 +108,8 @@ impl Publisher {
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.api(own, &key.namespace);
-        within(api.patch(&key.name, &params, &Patch::Merge(&patch))).await
+        let patch = Patch::Merge(&patch);
+        ignore_gone(OperatorClient::timed(api.patch(&key.name, &params, &patch)).await.map(drop))
     }
 
     /// Publishes an event. An event that cannot be written never fails the work that it tells of.
@@ -132,7 +129,7 @@ impl Publisher {
             secondary: None,
         };
         let published = match self.pass() {
-            Ok(_pass) => within(self.recorder.publish(&event, regarding)).await,
+            Ok(_pass) => OperatorClient::timed(self.recorder.publish(&event, regarding)).await,
             Err(refused) => Err(refused),
         };
         if let Err(error) = published {
@@ -157,11 +154,9 @@ where
     }
 }
 
-/// Waits for a write no longer than a server may take; an object that is gone is no failure.
-async fn within<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<(), kube::Error> {
-    match tokio::time::timeout(TIMEOUT, write).await {
-        Err(late) => Err(kube::Error::Service(late.into())),
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-        Ok(answer) => answer.map(drop),
+fn ignore_gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other,
     }
 }

@@ -23,7 +23,7 @@ const NAMED: usize = 5;
 pub enum Verdict {
     /// The release is as its spec asks, and was before.
     Settled {
-        /// What it owns, when the status did not know.
+        /// The objects of the release, when the status does not know them.
         inventory: Option<Vec<InventoryEntry>>,
     },
     /// An action has ended well.
@@ -198,6 +198,7 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
         status.last_handled_force_at = Some(forced.to_owned());
     }
     status.failures = i64::from(view.failures);
+    let applied_before = status.last_applied_revision;
     if let Some(history) = view.history {
         record(&mut status, history);
         // A history that belongs to another HelmRelease fixes nothing for this one.
@@ -207,11 +208,12 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
         }
     }
     match view.verdict {
-        Verdict::Done { inventory, .. } | Verdict::Waiting { inventory, .. } => {
-            status.inventory.clone_from(inventory)
-        }
-        Verdict::Settled { inventory: Some(inventory) } => status.inventory.clone_from(inventory),
-        _ => {}
+        Verdict::Done { inventory, .. }
+        | Verdict::Waiting { inventory, .. }
+        | Verdict::Settled { inventory: Some(inventory) } => status.inventory.clone_from(inventory),
+        // That of an older revision would be taken for this one's; the next look brings the right one.
+        Verdict::Failed(_) if status.last_applied_revision != applied_before => status.inventory.clear(),
+        Verdict::Settled { inventory: None } | Verdict::Failed(_) | Verdict::Again(_) => {}
     }
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
     match view.verdict {

@@ -39,7 +39,8 @@ pub async fn mirror<K: DeserializeOwned>(
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if std::mem::take(&mut failing) {
+                // A list that begins has not succeeded yet.
+                if !matches!(event, watcher::Event::Init) && std::mem::take(&mut failing) {
                     debug!(kind, "the watch is back");
                 }
                 match event {
@@ -78,6 +79,8 @@ pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched:
     let mut failing = false;
     while let Some(event) = events.next().await {
         match event {
+            // A list that begins has not succeeded yet.
+            Ok(watcher::Event::Init) => {}
             Ok(event) => {
                 failing = false;
                 match event {

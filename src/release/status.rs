@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Action, Facts, History, Plan, Revision};
+use super::targets::Targets;
+use super::{Action, Error, Facts, History, Plan, Release, Revision};
 use crate::api::{InventoryEntry, RevisionStatus};
+use crate::cluster::ObjectRef;
 
 /// Revisions in the status.
 const SHOWN: usize = 10;
@@ -63,11 +65,22 @@ fn foreign_status(revision: &Revision, created: Time) -> RevisionStatus {
 
 /// The entries of the objects that the release owns once a plan is carried out.
 pub fn inventory(plan: &Plan) -> Vec<InventoryEntry> {
-    let mut entries: Vec<InventoryEntry> = plan
-        .inventory()
-        .into_iter()
-        .map(|(_, object)| InventoryEntry { id: object.id(), v: object.version })
-        .collect();
+    entries(plan.inventory().into_iter().map(|(_, object)| object))
+}
+
+/// The entries of a revision's objects, from its record: for a status that does not know them.
+///
+/// # Errors
+/// The record cannot be read, or one of its kinds is not served any more.
+pub async fn recorded_inventory(cx: &Release<'_>, revision: &Revision) -> Result<Vec<InventoryEntry>, Error> {
+    let served = cx.discovery.served().await?;
+    let targets = Targets::new(cx.key, &revision.manifest()?, &[], &served)?;
+    Ok(entries(targets.objects.into_iter().map(|target| target.object)))
+}
+
+fn entries(objects: impl Iterator<Item = ObjectRef>) -> Vec<InventoryEntry> {
+    let mut entries: Vec<InventoryEntry> =
+        objects.map(|object| InventoryEntry { id: object.id(), v: object.version }).collect();
     entries.sort();
     entries
 }

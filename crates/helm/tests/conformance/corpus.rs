@@ -46,7 +46,11 @@ fn charts_of_the_corpus() {
         }
     }
     tally.print("chart corpus");
-    println!("  {} of {} charts are wholly right", charts.values().filter(|right| **right).count(), charts.len());
+    println!(
+        "  {} of {} charts are wholly right",
+        charts.values().filter(|right| **right).count(),
+        charts.len()
+    );
     assert_eq!(tally.total(Verdict::Wrong), 0, "wrong cases, see above");
 }
 

@@ -100,9 +100,10 @@ fn judge(case: &Case, side: &Path) -> (Verdict, String) {
             (Verdict::Wrong, format!("\n  want {}\n  got  {}", shown(&want.bytes()), shown(&output)))
         }
         (false, Err(error)) if Some(&error) == want.error.as_ref() => (Verdict::SameError, String::new()),
-        (false, Err(error)) => {
-            (Verdict::OtherError, format!("\n  want {:?}\n  got  {error:?}", want.error.as_deref().unwrap_or_default()))
-        }
+        (false, Err(error)) => (
+            Verdict::OtherError,
+            format!("\n  want {:?}\n  got  {error:?}", want.error.as_deref().unwrap_or_default()),
+        ),
         (true, Err(error)) => (Verdict::Wrong, format!("failed: {error}")),
         (false, Ok(_)) => (Verdict::Wrong, "did not fail".to_owned()),
     }
@@ -120,9 +121,7 @@ fn run(case: &Case, side: &Path) -> Result<Vec<u8>, String> {
     }
     let root = lay_out(case, &folder.path().join("b/lab"), false);
     template(&root, "ns", &arguments(case, &root, side)).map_err(|error| {
-        error
-            .replace(&*root.to_string_lossy(), "{CHART}")
-            .replace(&*side.to_string_lossy(), "{DIR}")
+        error.replace(&*root.to_string_lossy(), "{CHART}").replace(&*side.to_string_lossy(), "{DIR}")
     })
 }
 

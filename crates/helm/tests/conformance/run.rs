@@ -45,7 +45,8 @@ fn with_args(chart: &Path, namespace: &str, args: &[String]) -> Result<Template,
             Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
             _ => (arg.as_str(), None),
         };
-        let mut value = || inline.clone().or_else(|| args.next().cloned()).ok_or(format!("{flag} needs a value"));
+        let mut value =
+            || inline.clone().or_else(|| args.next().cloned()).ok_or(format!("{flag} needs a value"));
         let list = |text: String| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         match flag {
             "-f" | "--values" => values.files.extend(list(value()?)),
