@@ -4,7 +4,7 @@
 //! objects. Steps have stable ids and print as a user would list them.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use super::diff::{PathChange, covers, diff_objects};
 use super::ownership::{self, Ownership};
 use super::targets::{Earlier, TargetObject, Targets};
 use super::{Action, Error, Facts, History, Live, LiveObject, Policy, Release, ReleaseKey};
-use crate::api::{Changes, CrdPolicy, Reason};
+use crate::api::{Changes, CrdPolicy};
 use crate::cluster::{Kind, ObjectRef};
 
 /// What happens to one object.
@@ -241,15 +241,7 @@ pub async fn prepare(
     // A record that cannot be read must not block the way out of that state; what it lists stays in place.
     let base = history.base_of(number).into_iter();
     let base: Vec<Earlier> = base.filter_map(|r| Earlier::of(r).ok()).collect();
-    let served = cx.discovery.served().await?;
-    let targets = match Targets::new(cx.key, manifest, &base, &served) {
-        // The kind may be newer than what is known of the server.
-        Err(error) if error.reason == Reason::KindNotFound => {
-            let served = cx.discovery.refresh(Duration::from_secs(1)).await?;
-            Targets::new(cx.key, manifest, &base, &served)?
-        }
-        other => other?,
-    };
+    let targets = Targets::known(cx, manifest, &base).await?;
     let live = super::live(cx.tenant, targets.refs()).await?;
     let mut plan = plan(action, cx.key, cx.policy, targets, &live)?;
     if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref()) {
@@ -261,7 +253,7 @@ pub async fn prepare(
 /// Plans an action: pure.
 ///
 /// # Errors
-/// [`Reason::OwnershipConflict`], one line for each object.
+/// [`OwnershipConflict`](crate::api::Reason::OwnershipConflict), one line for each object.
 pub fn plan(
     action: Action,
     key: &ReleaseKey,

@@ -73,8 +73,7 @@ pub fn inventory(plan: &Plan) -> Vec<InventoryEntry> {
 /// # Errors
 /// The record cannot be read, or one of its kinds is not served any more.
 pub async fn recorded_inventory(cx: &Release<'_>, revision: &Revision) -> Result<Vec<InventoryEntry>, Error> {
-    let served = cx.discovery.served().await?;
-    let targets = Targets::new(cx.key, &revision.manifest()?, &[], &served)?;
+    let targets = Targets::known(cx, &revision.manifest()?, &[]).await?;
     Ok(entries(targets.objects.into_iter().map(|target| target.object)))
 }
 

@@ -4,15 +4,19 @@
 //! same object twice, a kind that nobody serves. Nothing has been changed then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
-use super::{Error, ReleaseKey, Revision};
+use super::{Error, Release, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::{Kind, ObjectRef, Retry, Served};
+
+/// What is known of the server may be this old when a kind is missing.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// An object that a manifest asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +45,8 @@ pub struct Targets {
     /// The objects of earlier manifests that were deployed. One that is only in a manifest that failed may never have
     /// been the release's.
     pub deployed: BTreeSet<ObjectRef>,
+    /// Whether an object of an earlier manifest was left out because its kind is not known.
+    pub is_incomplete: bool,
 }
 
 /// An earlier manifest.
@@ -63,6 +69,23 @@ impl Earlier {
 }
 
 impl Targets {
+    /// Reads a manifest and the earlier ones with what the server serves. It is asked again before a kind is said to
+    /// be missing: what is known of it can be older than a definition, and the objects of that would be left behind.
+    ///
+    /// # Errors
+    /// As [`Targets::new`], or that the server cannot be asked.
+    pub async fn known(cx: &Release<'_>, manifest: &Manifest, previous: &[Earlier]) -> Result<Self, Error> {
+        let served = cx.discovery.served().await?;
+        match Self::new(cx.key, manifest, previous, &served) {
+            Ok(targets) if !targets.is_incomplete => Ok(targets),
+            Err(error) if error.reason != Reason::KindNotFound => Err(error),
+            _ => {
+                let served = cx.discovery.refresh(REFRESH_PAUSE).await?;
+                Self::new(cx.key, manifest, previous, &served)
+            }
+        }
+    }
+
     /// Reads a manifest and the earlier ones.
     ///
     /// # Errors
@@ -200,12 +223,21 @@ impl Reader<'_> {
 
     /// Reads the objects of earlier manifests, newest last. What cannot be read, or whose kind is gone, is left out: it
     /// was applied once, so its kind was removed since, and its objects with it.
-    fn earlier(&self, previous: &[Earlier], targets: &mut Targets) {
+    fn earlier(&mut self, previous: &[Earlier], targets: &mut Targets) {
+        // A definition stays when its chart goes, and with it the objects that it defines.
+        for crd in previous.iter().flat_map(|earlier| &earlier.manifest.crds) {
+            for (content, _) in crd_objects(crd).unwrap_or_default() {
+                self.provide(&content);
+            }
+        }
         let documents = previous.iter().flat_map(|e| e.manifest.documents.iter().map(|d| (d, e.deployed)));
         for (document, deployed) in documents {
             for content in document.objects().unwrap_or_default() {
                 let Ok(mut object) = identify(&content, &document.source) else { continue };
-                let Some(kind) = self.kind(&object).or_else(|| self.other_version(&object)) else { continue };
+                let Some(kind) = self.kind(&object).or_else(|| self.other_version(&object)) else {
+                    targets.is_incomplete = true;
+                    continue;
+                };
                 self.settle(&mut object, &kind);
                 object.version.clone_from(&kind.version);
                 if deployed {

@@ -103,10 +103,9 @@ async fn run_hooks(
 
 /// Everything that the release may own, in Helm's uninstall order.
 async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, Error> {
-    let served = cx.discovery.served().await?;
     let base = history.base_of(u32::MAX).into_iter().map(Earlier::of);
     let base: Vec<Earlier> = base.collect::<Result<_, _>>()?;
-    let targets = Targets::new(cx.key, &Manifest::default(), &base, &served)?;
+    let targets = Targets::known(cx, &Manifest::default(), &base).await?;
     let live = super::live(cx.tenant, targets.refs()).await?;
     let mut planned: Vec<Planned> =
         targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live)).collect();

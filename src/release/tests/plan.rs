@@ -294,3 +294,20 @@ fn definitions_are_created_and_replaced_only_on_request() {
         assert_eq!(plan.steps.iter().any(|s| matches!(s, Step::Crds(_))), want, "{name}");
     }
 }
+
+#[test]
+fn an_object_of_an_earlier_chart_is_found_by_the_definition_of_that_chart() {
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: xs.x.io}\n\
+               spec: {group: x.io, scope: Namespaced, names: {kind: X, plural: xs}, versions: [{name: v1}]}";
+    let mut earlier = deployed(&["apiVersion: x.io/v1\nkind: X\nmetadata: {name: x}"]);
+    let unknown = targets(&Manifest::default(), &earlier).unwrap();
+    assert!(unknown.is_incomplete && unknown.leftovers().is_empty(), "the server has to be asked again");
+
+    earlier[0].manifest.crds = vec![pintle_helm::chart::Crd {
+        path: "web/crds/x.yaml".into(),
+        file: pintle_helm::chart::ChartFile { name: "crds/x.yaml".into(), data: crd.as_bytes().into() },
+    }];
+    let known = targets(&Manifest::default(), &earlier).unwrap();
+    assert!(!known.is_incomplete);
+    assert_eq!(known.leftovers().iter().map(|t| t.object.name.as_str()).collect::<Vec<_>>(), ["x"]);
+}
