@@ -60,15 +60,14 @@ impl Work<'_> {
     }
 }
 
-/// The inputs with the version that a record names, when it is the chart's but for its build metadata: Flux adds the
-/// digest of the chart's source there.
+/// The inputs with the version that a record names, when it is the chart's but for its build metadata.
 fn as_versioned(inputs: &Inputs, recorded: &str) -> Option<Inputs> {
     let mut inputs = inputs.clone();
     let own = &inputs.chart.chart.metadata.version;
     if own == recorded {
         return Some(inputs);
     }
-    if base(own) != base(recorded) {
+    if !same_but_build(own, recorded) {
         return None;
     }
     let mut chart = pintle_helm::chart::Chart::clone(&inputs.chart.chart);
@@ -77,7 +76,29 @@ fn as_versioned(inputs: &Inputs, recorded: &str) -> Option<Inputs> {
     Some(inputs)
 }
 
-/// A version without its build metadata.
-fn base(version: &str) -> &str {
-    version.split_once('+').map_or(version, |(base, _)| base)
+/// Whether two versions differ in their build metadata alone: Flux puts the digest of the chart's source there.
+fn same_but_build(one: &str, other: &str) -> bool {
+    let base = |version: &str| version.split_once('+').map_or(version, |(base, _)| base).to_owned();
+    base(one) == base(other)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: versions as Flux writes them.
+
+    use super::same_but_build;
+
+    #[test]
+    fn build_metadata_makes_no_other_version() {
+        for (one, other, want) in [
+            ("1.0.0", "1.0.0", true),
+            ("1.0.0", "1.0.0+8c2f1b7d3e4a", true),
+            ("1.0.0+own", "1.0.0+8c2f1b7d3e4a", true),
+            ("1.0.0-rc.1", "1.0.0-rc.1+8c2f", true),
+            ("1.0.0", "1.0.1+8c2f", false),
+            ("1.0.0-rc.1", "1.0.0", false),
+        ] {
+            assert_eq!(same_but_build(one, other), want, "{one} and {other}");
+        }
+    }
 }

@@ -327,3 +327,29 @@ impl Conditions<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Unit: what a status remembers.
+
+    use super::*;
+
+    #[test]
+    fn a_generation_is_settled_when_a_revision_was_made_for_it() {
+        let status = |type_: &str, generation| {
+            let mut status = HelmReleaseStatus::default();
+            let now = Timestamp::UNIX_EPOCH;
+            let (conditions, reason) = (&mut status.conditions, Reason::UpgradeSucceeded);
+            condition::set(conditions, type_, Status::True, reason, "", Some(generation), now);
+            Some(status)
+        };
+        for (name, status, want) in [
+            ("nothing was told yet", None, false),
+            ("this generation", status(RELEASED, 2), true),
+            ("an older generation", status(RELEASED, 1), false),
+            ("it failed before a revision was made", status(READY, 2), false),
+        ] {
+            assert_eq!(is_settled(status.as_ref(), Some(2)), want, "{name}");
+        }
+    }
+}

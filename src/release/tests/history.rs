@@ -206,7 +206,7 @@ fn the_values_digest_needs_its_key() {
     assert_eq!(first.values_digest.len(), 64);
 }
 
-fn chart() -> pintle_helm::chart::Chart {
+pub(super) fn chart() -> pintle_helm::chart::Chart {
     use flate2::{Compression, write::GzEncoder};
     let text = b"apiVersion: v2\nname: web\nversion: 1.2.3\nappVersion: '7'\n";
     let mut header = tar::Header::new_gnu();

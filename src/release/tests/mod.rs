@@ -1,5 +1,6 @@
 //! Unit: the pure steps of the release engine, on histories built from Secrets.
 
+mod adopt;
 mod decide;
 mod history;
 mod plan;
