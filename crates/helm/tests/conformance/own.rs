@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pintle_helm::Compat;
+
 use crate::Verdict;
 use crate::run::{Tally, parallel, template, write};
 
@@ -17,7 +19,8 @@ fn own_cases() {
     assert!(cases.len() >= 40, "only {} cases found", cases.len());
     let mut tally = Tally::default();
     for (case, (verdict, why)) in cases.iter().zip(parallel(&cases, |case| judge(case))) {
-        let topic = case.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let topic =
+            case.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         tally.count(&topic, verdict);
         if verdict == Verdict::Wrong {
             println!("wrong: {}: {why}", case.display());
@@ -55,10 +58,14 @@ fn judge(case: &Path) -> (Verdict, String) {
     }
     let (out, err) = (case.with_extension("out"), case.with_extension("err"));
     let text = |path: &Path| fs::read_to_string(path).expect("what helm printed");
-    match template(&root, "ns", &args) {
-        Ok(output) if !out.exists() => (Verdict::Wrong, format!("did not fail: {:?}", String::from_utf8_lossy(&output))),
+    match template(&root, "ns", Compat::V4, &args) {
+        Ok(output) if !out.exists() => {
+            (Verdict::Wrong, format!("did not fail: {:?}", String::from_utf8_lossy(&output)))
+        }
         Ok(output) if output == text(&out).as_bytes() => (Verdict::Equal, String::new()),
-        Ok(output) => (Verdict::Wrong, format!("want {:?}\n got {:?}", text(&out), String::from_utf8_lossy(&output))),
+        Ok(output) => {
+            (Verdict::Wrong, format!("want {:?}\n got {:?}", text(&out), String::from_utf8_lossy(&output)))
+        }
         Err(error) if !err.exists() => (Verdict::Wrong, format!("failed: {error}")),
         Err(error) => {
             let error = error.replace(&*root.to_string_lossy(), "{CHART}");

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use pintle_helm::Compat;
 use pintle_helm::template::{Template, ValueSources};
 
 use crate::Verdict;
@@ -17,8 +18,8 @@ pub fn shared() -> Option<PathBuf> {
 }
 
 /// What `helm template rel CHART -n NAMESPACE ARGS` prints, or the text after its `Error: `.
-pub fn template(chart: &Path, namespace: &str, args: &[String]) -> Result<Vec<u8>, String> {
-    let template = with_args(chart, namespace, args)?;
+pub fn template(chart: &Path, namespace: &str, compat: Compat, args: &[String]) -> Result<Vec<u8>, String> {
+    let template = Template { compat, ..with_args(chart, namespace, args)? };
     let mut out = Vec::new();
     match template.run(&mut out) {
         Ok(()) => Ok(out),
@@ -45,7 +46,8 @@ fn with_args(chart: &Path, namespace: &str, args: &[String]) -> Result<Template,
             Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
             _ => (arg.as_str(), None),
         };
-        let mut value = || inline.clone().or_else(|| args.next().cloned()).ok_or(format!("{flag} needs a value"));
+        let mut value =
+            || inline.clone().or_else(|| args.next().cloned()).ok_or(format!("{flag} needs a value"));
         let list = |text: String| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         match flag {
             "-f" | "--values" => values.files.extend(list(value()?)),

@@ -341,10 +341,23 @@ fn show(value: &Json) -> String {
         Json::Array(_) | Json::Object(_) => "value".to_owned(),
         Json::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => crate::decode::go_float(float),
-            _ => number.to_string(),
+            _ => grouped(&number.to_string()),
         },
         other => other.to_string(),
     }
+}
+
+/// Helm's validator prints messages for English readers: `65,535`.
+fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let mut text = sign.to_owned();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn quote_json(value: &Json) -> String {
