@@ -66,7 +66,7 @@ mod tests {
     fn texts_are_cut_as_in_helm_3() {
         for (text, expected) in [
             ("kind: A\n---\nkind: B\n", vec!["kind: A", "kind: B"]),
-            ("---\n---\n---\nkind: A\n", vec!["---\n---\nkind: A"]),
+            ("---\n---\n---\nkind: A\n", vec!["---", "kind: A"]),
             ("kind: A\n---\n\n---\nkind: C\n", vec!["kind: A", "---\nkind: C"]),
             ("kind: A\n--- # trailing\nkind: B\n", vec!["kind: A", "# trailing\nkind: B"]),
             ("", vec![]),
