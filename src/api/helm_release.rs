@@ -115,6 +115,9 @@ pub struct HelmReleaseSpec {
     /// What happens when releaseName, targetNamespace or storageNamespace change after the first deploy.
     #[serde(default)]
     pub on_target_change: OnTargetChange,
+    /// Which Helm to be like, where two of them differ.
+    #[serde(default)]
+    pub helm_compat: HelmCompat,
 }
 
 fn five_minutes() -> GoDuration {
@@ -374,6 +377,26 @@ pub enum DeletionPolicy {
     Orphan,
     /// Holds the HelmRelease until the policy is changed.
     Deny,
+}
+
+/// Which Helm to be like, where two of them differ.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HelmCompat {
+    /// Helm 4.
+    #[default]
+    V4,
+    /// Helm 3.
+    V3,
+}
+
+impl From<HelmCompat> for pintle_helm::Compat {
+    fn from(compat: HelmCompat) -> Self {
+        match compat {
+            HelmCompat::V4 => Self::V4,
+            HelmCompat::V3 => Self::V3,
+        }
+    }
 }
 
 /// What happens when the release's name or namespaces change.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use pintle_helm::Compat;
 use pintle_helm::template::{Template, ValueSources};
 
 /// The arguments of `helm template`, by helm's names.
@@ -84,6 +85,10 @@ pub struct TemplateArgs {
     /// Puts the files into a folder named after the release
     #[arg(long)]
     release_name: bool,
+
+    /// Which Helm to be like, where they differ: v3 or v4
+    #[arg(long, value_name = "VERSION", default_value_t)]
+    helm_compat: Compat,
 }
 
 impl TemplateArgs {
@@ -116,6 +121,7 @@ impl TemplateArgs {
             show_only: self.show_only,
             output_dir: self.output_dir,
             release_folder: self.release_name,
+            compat: self.helm_compat,
         };
         Ok(template.run(out)?)
     }

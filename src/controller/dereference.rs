@@ -3,7 +3,7 @@
 use pintle_helm::values::{Values, merge_layers, strvals};
 use serde_json::Value;
 
-use crate::api::{HelmReleaseSpec, Reason, ValuesKind, ValuesReference};
+use crate::api::{HelmCompat, HelmReleaseSpec, Reason, ValuesKind, ValuesReference};
 use crate::cluster::masking::{Masked, Redactions};
 use crate::cluster::{self, Kind, ObjectRef, Retry, TenantClient};
 
@@ -174,9 +174,14 @@ pub fn refers_to(spec: &HelmReleaseSpec, kind: &str, name: &str) -> bool {
 /// The spec's parts that decide what is rendered and applied, in a fixed form: two specs with the same text
 /// need no new revision.
 pub fn relevant_spec(spec: &HelmReleaseSpec) -> Value {
-    serde_json::json!({
+    let mut relevant = serde_json::json!({
         "valuesFiles": spec.chart.values_files,
-    })
+    });
+    // The default is left out, so that a release from before the field existed is the same release.
+    if spec.helm_compat != HelmCompat::default() {
+        relevant["helmCompat"] = serde_json::json!(spec.helm_compat);
+    }
+    relevant
 }
 
 #[cfg(test)]

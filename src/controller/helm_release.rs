@@ -513,13 +513,17 @@ impl Work<'_> {
         let lookup: Arc<dyn Lookup> =
             Arc::new(ClusterLookup::new(cx.tenant.clone(), Arc::clone(&self.operator.discovery)));
         let files = spec.chart.values_files.clone();
+        let compat = spec.helm_compat.into();
         let redactions = self.redactions.clone();
         let work = move || {
             let layers = with_values_files(&inputs, &files)?;
-            let options = CoalesceOptions { skip_schema_validation: skip_schema };
+            let options = CoalesceOptions { skip_schema_validation: skip_schema, compat };
             let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
-            let options =
-                RenderOptions { deadline: Some(Instant::now() + RENDER_TIMEOUT), ..RenderOptions::default() };
+            let options = RenderOptions {
+                deadline: Some(Instant::now() + RENDER_TIMEOUT),
+                compat,
+                ..RenderOptions::default()
+            };
             let manifest =
                 render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &options)
                     .map_err(|e| Failure::of_render(&e))?;

@@ -42,9 +42,12 @@
 //! ```
 
 pub mod chart;
+mod compat;
 mod decode;
 pub mod manifest;
 pub mod record;
 pub mod render;
 pub mod template;
 pub mod values;
+
+pub use compat::{Compat, UnknownCompat};

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::Compat;
 use crate::chart::{self, path_match};
 use crate::manifest::{self, HookEvent, Manifest, write_block};
 use crate::render::{
@@ -45,6 +46,8 @@ pub struct Template {
     pub output_dir: Option<PathBuf>,
     /// `--release-name`: a folder for the release below the output directory.
     pub release_folder: bool,
+    /// `--helm-compat`: which Helm to be like.
+    pub compat: Compat,
 }
 
 /// The arguments that set values, in the order in which Helm applies the kinds.
@@ -72,7 +75,7 @@ impl ValueSources {
     ///
     /// # Compatibility
     /// As Helm v4 `pkg/cli/values/options.go:MergeValues`, but for URLs, which are not fetched.
-    pub fn merge(&self) -> Result<Values, Error> {
+    pub fn merge(&self, compat: Compat) -> Result<Values, Error> {
         let mut layers = Vec::new();
         for path in &self.files {
             let text = read(path)?;
@@ -82,6 +85,12 @@ impl ValueSources {
         }
         let mut values = values::merge_layers(layers);
         for argument in &self.json {
+            // Helm 3 knows no bare object.
+            if compat == Compat::V3 && argument.trim_start().starts_with('{') {
+                return Err(
+                    values::Error::Strvals(format!("failed parsing --set-json data {argument}")).into()
+                );
+            }
             strvals::set_json(&mut values, argument)?;
         }
         for argument in &self.set {
@@ -128,20 +137,26 @@ impl Template {
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Error> {
         let mut capabilities = Capabilities::default();
         if let Some(version) = &self.kube_version {
-            capabilities.kube_version = KubeVersion::parse(version)?;
+            let mut version = KubeVersion::parse(version)?;
+            if self.compat == Compat::V3 {
+                // Helm 3 forgets what a vendor appended.
+                version.version.clone_from(&version.comparable);
+            }
+            capabilities.kube_version = version;
         }
         let capabilities = capabilities.with_api_versions(self.api_versions.iter().cloned());
         let path = Path::new(self.chart.trim());
         if !path.exists() {
             return Err(Error::ChartNotFound { path: self.chart.clone() });
         }
-        let config = self.values.merge()?;
+        let config = self.values.merge(self.compat)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let chart = Arc::new(chart::load_path(&absolute, &chart::Limits::default())?);
         chart.check_installable()?;
         let name = self.name.as_deref().unwrap_or("release-name");
         check_release_name(name)?;
-        let options = CoalesceOptions { skip_schema_validation: self.skip_schema_validation };
+        let options =
+            CoalesceOptions { skip_schema_validation: self.skip_schema_validation, compat: self.compat };
         let coalesced = coalesce(&chart, [config], options)?;
         let facts = ReleaseFacts {
             name: name.to_owned(),
@@ -150,7 +165,7 @@ impl Template {
             is_upgrade: self.is_upgrade,
         };
         let lookup: Arc<dyn Lookup> = Arc::new(NoCluster);
-        let render_options = RenderOptions::default();
+        let render_options = RenderOptions { compat: self.compat, ..RenderOptions::default() };
         let manifest =
             render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &render_options)?;
         match &self.output_dir {
@@ -170,7 +185,7 @@ impl Template {
             write_block(&mut text, &hook.path, &hook.text);
         }
         if !self.show_only.is_empty() {
-            text = show_only(&text, &self.show_only)?;
+            text = show_only(&text, &self.show_only, self.compat)?;
         }
         out.write_all(text.as_bytes()).map_err(|source| Error::Write { source })
     }
@@ -225,8 +240,11 @@ impl Template {
 }
 
 /// Keeps the documents of the wanted templates, in the order of the flags.
-fn show_only(text: &str, wanted: &[String]) -> Result<String, Error> {
-    let documents = manifest::split(text);
+fn show_only(text: &str, wanted: &[String], compat: Compat) -> Result<String, Error> {
+    let documents = match compat {
+        Compat::V3 => manifest::split_v3(text),
+        Compat::V4 => manifest::split(text),
+    };
     let mut shown = String::new();
     for pattern in wanted {
         let mut missing = true;

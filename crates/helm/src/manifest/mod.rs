@@ -13,13 +13,16 @@ use std::fmt::Write as _;
 
 use pintle_goyaml::Value;
 
+use crate::Compat;
 use crate::chart::Crd;
 use crate::decode::Decoder;
+
+use order::compare_installed;
 
 pub use digest::digest_object;
 pub use hook::{DeletePolicy, Hook, HookEvent, OutputLogPolicy, sort_for_execution};
 pub use order::{Order, compare_kinds};
-pub use split::split;
+pub use split::{split, split_v3};
 
 /// What a chart renders to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,14 +76,31 @@ impl Manifest {
     /// # Compatibility
     /// As Helm v4 `pkg/release/v1/util/manifest_sorter.go:SortManifests`.
     pub fn from_files(files: &BTreeMap<String, String>) -> Result<Self, Error> {
+        Self::from_files_as(files, Compat::V4)
+    }
+
+    /// As [`Manifest::from_files`], after the Helm that is asked for.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_files_as(files: &BTreeMap<String, String>, compat: Compat) -> Result<Self, Error> {
         let mut manifest = Self::default();
         for (path, text) in files {
             if path.rsplit('/').next().unwrap_or_default().starts_with('_') || text.trim().is_empty() {
                 continue;
             }
-            for document in split(text) {
-                let head = Head::parse(document.as_bytes())
-                    .map_err(|message| Error::ParseDocument { template: path.clone(), message })?;
+            let documents = match compat {
+                Compat::V3 => split_v3(text),
+                Compat::V4 => split(text),
+            };
+            for document in documents {
+                let head = Head::parse(document.as_bytes()).map_err(|message| {
+                    let message = match compat {
+                        Compat::V3 => message.replace(" of type util.", " of type releaseutil."),
+                        Compat::V4 => message,
+                    };
+                    Error::ParseDocument { template: path.clone(), message }
+                })?;
                 let document = Document { source: path.clone(), text: document.to_owned(), head };
                 match hook::classify(document) {
                     hook::Class::Document(document) => manifest.documents.push(document),
@@ -89,8 +109,8 @@ impl Manifest {
                 }
             }
         }
-        manifest.documents.sort_by(|a, b| compare_kinds(Order::Install, &a.head.kind, &b.head.kind));
-        manifest.hooks.sort_by(|a, b| compare_kinds(Order::Install, &a.kind, &b.kind));
+        manifest.documents.sort_by(|a, b| compare_installed(compat, &a.head.kind, &b.head.kind));
+        manifest.hooks.sort_by(|a, b| compare_installed(compat, &a.kind, &b.kind));
         Ok(manifest)
     }
 

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::Compat;
+
 /// Which way a release goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -103,6 +105,17 @@ impl Order {
             Self::Uninstall => &UNINSTALL,
         };
         kinds.iter().position(|known| *known == kind)
+    }
+}
+
+/// As [`compare_kinds`] in install order, after the Helm that is asked for: Helm 3 does not know the webhooks' kinds.
+pub(crate) fn compare_installed(compat: Compat, a: &str, b: &str) -> Ordering {
+    let unknown = |kind: &str| compat == Compat::V3 && kind.ends_with("WebhookConfiguration");
+    match (unknown(a), unknown(b)) {
+        (false, false) => compare_kinds(Order::Install, a, b),
+        (true, false) if Order::Install.rank(b).is_some() => Ordering::Greater,
+        (false, true) if Order::Install.rank(a).is_some() => Ordering::Less,
+        _ => a.cmp(b),
     }
 }
 

@@ -32,9 +32,48 @@ pub fn split(text: &str) -> Vec<&str> {
     documents.into_iter().map(str::trim_start).filter(|document| !document.is_empty()).collect()
 }
 
+/// The documents of `text` as Helm 3 cuts it.
+///
+/// # Compatibility
+/// As Helm v3 `pkg/releaseutil/manifest.go:SplitManifests`: cut at `(?:^|\s*\n)---\s*`, white space trimmed on both
+/// sides. The blanks after a separator belong to it, so a separator that follows at once is no separator any more.
+pub fn split_v3(text: &str) -> Vec<&str> {
+    let text = text.trim();
+    let (mut documents, mut start, mut from) = (Vec::new(), 0, 0);
+    while let Some(found) = text.get(from..).and_then(|rest| rest.find("---")) {
+        let at = from + found;
+        // A match cannot begin before the end of the last one.
+        let before = text.get(start..at).unwrap_or_default();
+        if at > 0 && !before.ends_with('\n') {
+            from = at + 1;
+            continue;
+        }
+        documents.push(before);
+        let rest = text.get(at + 3..).unwrap_or_default();
+        start = text.len() - rest.trim_start().len();
+        from = start;
+    }
+    documents.push(text.get(start..).unwrap_or_default());
+    documents.into_iter().map(str::trim).filter(|document| !document.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What helm v3.22.0 does with the conformance cases `manifest.split.*`.
+    #[test]
+    fn texts_are_cut_as_in_helm_3() {
+        for (text, expected) in [
+            ("kind: A\n---\nkind: B\n", vec!["kind: A", "kind: B"]),
+            ("---\n---\n---\nkind: A\n", vec!["---", "kind: A"]),
+            ("kind: A\n---\n\n---\nkind: C\n", vec!["kind: A", "---\nkind: C"]),
+            ("kind: A\n--- # trailing\nkind: B\n", vec!["kind: A", "# trailing\nkind: B"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(split_v3(text), expected, "{text:?}");
+        }
+    }
 
     /// What helm v4.3.1 does with the conformance cases `manifest.split.*`.
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::Compat;
 use pintle_gotemplate::{Entries, FuncError, Method, Object, Signature, Str, Type, Value};
 
 /// What templates see as `.Capabilities`.
@@ -211,20 +212,25 @@ pub(super) fn one_string(call: impl Fn(&Str) -> Result<Value, FuncError> + 'stat
 pub(super) struct CapabilitiesObject {
     kube_version: Rc<KubeVersionObject>,
     api_versions: Rc<ApiVersionsObject>,
+    compat: Compat,
 }
 
 impl CapabilitiesObject {
-    pub(super) fn value(capabilities: &Capabilities) -> Value {
+    pub(super) fn value(capabilities: &Capabilities, compat: Compat) -> Value {
         Value::Object(Rc::new(Self {
             kube_version: Rc::new(KubeVersionObject(capabilities.kube_version.clone())),
             api_versions: Rc::new(ApiVersionsObject(capabilities.api_versions.clone())),
+            compat,
         }))
     }
 }
 
 impl Object for CapabilitiesObject {
     fn type_name(&self) -> &str {
-        "*common.Capabilities"
+        match self.compat {
+            Compat::V3 => "*chartutil.Capabilities",
+            Compat::V4 => "*common.Capabilities",
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -235,7 +241,7 @@ impl Object for CapabilitiesObject {
         match name {
             "KubeVersion" => Some(Value::Object(self.kube_version.clone())),
             "APIVersions" => Some(Value::Object(self.api_versions.clone())),
-            "HelmVersion" => Some(Value::Object(Rc::new(HelmVersionObject))),
+            "HelmVersion" => Some(Value::Object(Rc::new(HelmVersionObject(self.compat)))),
             _ => None,
         }
     }
@@ -246,7 +252,7 @@ impl Object for CapabilitiesObject {
         text.push(b' ');
         text.extend_from_slice(&self.api_versions.print());
         text.push(b' ');
-        text.extend_from_slice(&HelmVersionObject.print());
+        text.extend_from_slice(&HelmVersionObject(self.compat).print());
         text.push(b'}');
         text
     }
@@ -255,7 +261,7 @@ impl Object for CapabilitiesObject {
         Some(Value::map(Entries::from([
             ("KubeVersion".into(), self.kube_version.to_plain()?),
             ("APIVersions".into(), self.api_versions.to_plain()?),
-            ("HelmVersion".into(), HelmVersionObject.to_plain()?),
+            ("HelmVersion".into(), HelmVersionObject(self.compat).to_plain()?),
         ])))
     }
 
@@ -372,10 +378,16 @@ impl Object for ApiVersionsObject {
 }
 
 /// `version.BuildInfo` of the Helm that Pintle stands in for.
-struct HelmVersionObject;
+struct HelmVersionObject(Compat);
 
 impl HelmVersionObject {
-    const VERSION: &'static str = "v4.3";
+    fn version(&self) -> &'static str {
+        match self.0 {
+            Compat::V3 => "v3.22",
+            Compat::V4 => "v4.3",
+        }
+    }
+
     const GO_VERSION: &'static str = "go1.26.8";
     const KUBE_CLIENT_VERSION: &'static str = "v1.37";
 }
@@ -391,7 +403,7 @@ impl Object for HelmVersionObject {
 
     fn field(&self, name: &str) -> Option<Value> {
         match name {
-            "Version" => Some(Value::string(Self::VERSION)),
+            "Version" => Some(Value::string(self.version())),
             "GitCommit" | "GitTreeState" => Some(Value::string("")),
             "GoVersion" => Some(Value::string(Self::GO_VERSION)),
             "KubeClientVersion" => Some(Value::string(Self::KUBE_CLIENT_VERSION)),
@@ -400,12 +412,12 @@ impl Object for HelmVersionObject {
     }
 
     fn print(&self) -> Vec<u8> {
-        format!("{{{}   {} {}}}", Self::VERSION, Self::GO_VERSION, Self::KUBE_CLIENT_VERSION).into_bytes()
+        format!("{{{}   {} {}}}", self.version(), Self::GO_VERSION, Self::KUBE_CLIENT_VERSION).into_bytes()
     }
 
     fn to_plain(&self) -> Option<Value> {
         Some(Value::map(Entries::from([
-            ("version".into(), Value::string(Self::VERSION)),
+            ("version".into(), Value::string(self.version())),
             ("go_version".into(), Value::string(Self::GO_VERSION)),
             ("kube_client_version".into(), Value::string(Self::KUBE_CLIENT_VERSION)),
         ])))

@@ -9,9 +9,11 @@ use pintle_gotemplate::{Entries, FuncError, Map, MapType, Method, NamedMap, Valu
 use pintle_goyaml::Value as Plain;
 
 use super::capabilities::{CapabilitiesObject, no_args, one_string};
+use super::chart_struct::ChartStruct;
 use super::convert;
 use super::files::Files;
 use super::{Capabilities, ReleaseFacts};
+use crate::Compat;
 use crate::chart::{Chart, ImportValue, Metadata};
 use crate::values::Values;
 
@@ -25,6 +27,7 @@ pub(super) struct Template {
     pub(super) dot: Value,
     context: Map,
     base_path: String,
+    compat: Compat,
 }
 
 impl Template {
@@ -39,7 +42,7 @@ impl Template {
             ("Name".into(), Value::string(&self.name)),
             ("BasePath".into(), Value::string(&self.base_path)),
         ]);
-        self.context.insert("Template", Value::Map(Map::typed(VALUES, template)));
+        self.context.insert("Template", Value::Map(Map::typed(values_type(self.compat), template)));
     }
 }
 
@@ -53,6 +56,7 @@ pub(super) fn templates(
     values: &Values,
     facts: &ReleaseFacts,
     capabilities: &Capabilities,
+    compat: Compat,
 ) -> Vec<Template> {
     let release = Value::map(Entries::from([
         ("Name".into(), Value::string(&facts.name)),
@@ -62,9 +66,9 @@ pub(super) fn templates(
         ("Revision".into(), Value::int(i64::from(facts.revision))),
         ("Service".into(), Value::string("Helm")),
     ]));
-    let shared = Shared { release, capabilities: CapabilitiesObject::value(capabilities) };
+    let shared = Shared { release, capabilities: CapabilitiesObject::value(capabilities, compat), compat };
     let mut templates = BTreeMap::new();
-    let values = named(&convert::entries(&values.0));
+    let values = named(&convert::entries(&values.0), compat);
     collect(chart, &shared, values, true, chart.name(), &mut templates);
     let mut templates: Vec<Template> = templates.into_values().collect();
     templates.sort_by(|a, b| {
@@ -78,6 +82,7 @@ pub(super) fn templates(
 struct Shared {
     release: Value,
     capabilities: Value,
+    compat: Compat,
 }
 
 fn collect(
@@ -92,15 +97,15 @@ fn collect(
     for child in &chart.dependencies {
         // Go: `Table`, so a section that is no map leaves the child without values.
         let section = match values.get(child.name().as_bytes()) {
-            Some(Value::Map(section)) => named(&section),
-            _ => named(&Map::new(Entries::new())),
+            Some(Value::Map(section)) => named(&section, shared.compat),
+            _ => named(&Map::new(Entries::new()), shared.compat),
         };
         let path = format!("{path}/charts/{}", child.name());
         let context = collect(child, shared, section, false, &path, templates);
         subcharts.insert(child.name(), Value::Map(context.as_any()));
     }
     let context = Map::new(Entries::from([
-        ("Chart".into(), chart_map(&chart.metadata, is_root)),
+        ("Chart".into(), chart_value(&chart.metadata, is_root, shared.compat)),
         ("Files".into(), Files::of(chart).into_value()),
         ("Release".into(), shared.release.clone()),
         ("Capabilities".into(), shared.capabilities.clone()),
@@ -117,13 +122,21 @@ fn collect(
         let template = Template {
             name: name.clone(),
             text: file.data.clone(),
-            dot: Value::Map(named(&context)),
+            dot: Value::Map(named(&context, shared.compat)),
+            compat: shared.compat,
             context: context.clone(),
             base_path: format!("{path}/templates"),
         };
         templates.insert(name, template);
     }
     context
+}
+
+fn chart_value(metadata: &Metadata, is_root: bool, compat: Compat) -> Value {
+    match compat {
+        Compat::V3 => ChartStruct::value(metadata, chart_map(metadata, is_root), is_root),
+        Compat::V4 => chart_map(metadata, is_root),
+    }
 }
 
 /// `.Chart` of Helm 4: the struct's Go names as keys, empty fields included.
@@ -185,17 +198,23 @@ fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
 
 /// Values as a template's `.Values`.
 pub(crate) fn to_template_values(values: &BTreeMap<String, Plain>) -> Value {
-    Value::Map(named(&convert::entries(values)))
+    Value::Map(named(&convert::entries(values), Compat::default()))
 }
 
 /// The type of `.` and `.Values`.
-const VALUES: MapType = MapType::Named(&NAMED);
+fn values_type(compat: Compat) -> MapType {
+    MapType::Named(match compat {
+        Compat::V3 => &NAMED_V3,
+        Compat::V4 => &NAMED,
+    })
+}
 
 static NAMED: NamedMap = NamedMap { name: "common.Values", method };
+static NAMED_V3: NamedMap = NamedMap { name: "chartutil.Values", method };
 
-/// The same map as a `common.Values`.
-fn named(map: &Map) -> Map {
-    Map { ty: VALUES, entries: map.entries.clone() }
+/// The same map as Helm's `Values`.
+fn named(map: &Map, compat: Compat) -> Map {
+    Map { ty: values_type(compat), entries: map.entries.clone() }
 }
 
 /// Helm v4 `pkg/chart/common/values.go`: the methods hide keys of their names.
@@ -217,7 +236,7 @@ fn table(map: &Map, path: &str) -> Result<Map, FuncError> {
     let mut table = map.clone();
     for key in path.split('.') {
         table = match table.get(key.as_bytes()) {
-            Some(Value::Map(inner)) => named(&inner),
+            Some(Value::Map(inner)) => Map { ty: map.ty, entries: inner.entries.clone() },
             _ => return Err(FuncError::Message(format!("{key:?} is not a table"))),
         };
     }

@@ -2,7 +2,7 @@
 
 use pintle_gotemplate::{Error, FuncError, Limit};
 
-use crate::manifest;
+use crate::{Compat, manifest};
 
 /// Where in the chart an error happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(super) fn of_parsing(error: &Error) -> RenderError {
 }
 
 /// Helm v4 `pkg/engine/engine.go:reformatExecErrorMsg`.
-pub(super) fn of_execution(error: &Error) -> RenderError {
+pub(super) fn of_execution(error: &Error, compat: Compat) -> RenderError {
     let place = place(error);
     if let Some(limit) = error.limit_reached() {
         return RenderError::LimitExceeded { text: error.to_string(), limit, place };
@@ -107,7 +107,8 @@ pub(super) fn of_execution(error: &Error) -> RenderError {
         return RenderError::Aborted { text, message: message.to_owned(), place };
     }
     let raw = error.to_string();
-    let text = if place.file.is_empty() { raw } else { trace(error).unwrap_or(raw) };
+    // Helm 3 prints Go's text as it is.
+    let text = if place.file.is_empty() || compat == Compat::V3 { raw } else { trace(error).unwrap_or(raw) };
     RenderError::Execute { text, place }
 }
 

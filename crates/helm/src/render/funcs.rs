@@ -63,6 +63,29 @@ pub(super) fn table() -> Funcs {
     funcs
 }
 
+/// The functions of Helm 3: those that Helm 4 added are missing.
+pub(super) fn table_v3() -> Funcs {
+    let mut funcs = table();
+    for name in [
+        "mustToYaml",
+        "mustToToml",
+        "mustToDuration",
+        "durationSeconds",
+        "durationMilliseconds",
+        "durationMicroseconds",
+        "durationNanoseconds",
+        "durationMinutes",
+        "durationHours",
+        "durationDays",
+        "durationWeeks",
+        "durationRoundTo",
+        "durationTruncateTo",
+    ] {
+        funcs.remove(name);
+    }
+    funcs
+}
+
 fn arg(args: &[Value]) -> &Value {
     args.first().unwrap_or(&Value::Nil)
 }

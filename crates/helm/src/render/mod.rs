@@ -5,6 +5,7 @@
 //! environment. Rendering runs on a thread of its own with a deep stack, so it may be called from anywhere.
 
 mod capabilities;
+mod chart_struct;
 mod context;
 mod convert;
 mod duration;
@@ -24,6 +25,7 @@ use std::time::Instant;
 use pintle_gotemplate::{Funcs, MissingKey, Options, RECOMMENDED_STACK, TemplateSet};
 use pintle_sprig::Environment;
 
+use crate::Compat;
 use crate::chart::Chart;
 use crate::manifest::Manifest;
 use crate::values::Values;
@@ -82,12 +84,20 @@ pub struct RenderOptions {
     pub deadline: Option<Instant>,
     /// Whether the notes of subcharts are part of the notes.
     pub subchart_notes: bool,
+    /// Which Helm to be like.
+    pub compat: Compat,
 }
 
 impl Default for RenderOptions {
     fn default() -> Self {
         let limits = pintle_gotemplate::Limits::default();
-        Self { steps: limits.steps, output_bytes: limits.output, deadline: None, subchart_notes: false }
+        Self {
+            steps: limits.steps,
+            output_bytes: limits.output,
+            deadline: None,
+            subchart_notes: false,
+            compat: Compat::default(),
+        }
     }
 }
 
@@ -153,8 +163,9 @@ fn render_here(
     lookup: &Arc<dyn Lookup>,
     options: &RenderOptions,
 ) -> Result<Manifest, RenderError> {
-    let templates = context::templates(chart, values, facts, capabilities);
-    let set = chart.parsed.get_or_parse(&templates)?;
+    let templates = context::templates(chart, values, facts, capabilities, options.compat);
+    let funcs = funcs(options.compat);
+    let set = chart.parsed.get_or_parse(&templates, funcs, options.compat)?;
     let host = Host { lookup: lookup.clone(), included: RefCell::default() };
     let environment = Environment::new().with_host(host);
     let limits = pintle_gotemplate::Limits {
@@ -174,8 +185,8 @@ fn render_here(
         }
         template.enter();
         let written = set
-            .execute(&template.name, &template.dot, funcs(), &environment, &engine_options)
-            .map_err(|source| error::of_execution(&source))?;
+            .execute(&template.name, &template.dot, funcs, &environment, &engine_options)
+            .map_err(|source| error::of_execution(&source, options.compat))?;
         let text = without_no_value(&written);
         if template.name.ends_with("NOTES.txt") {
             if options.subchart_notes || template.name == root_notes {
@@ -185,7 +196,7 @@ fn render_here(
             files.insert(template.name.clone(), text);
         }
     }
-    let mut manifest = Manifest::from_files(&files).map_err(RenderError::Manifest)?;
+    let mut manifest = Manifest::from_files_as(&files, options.compat).map_err(RenderError::Manifest)?;
     manifest.notes = notes.join("\n");
     manifest.crds = chart.crds();
     manifest.impure = environment.used();
@@ -198,9 +209,13 @@ fn without_no_value(text: &[u8]) -> String {
 }
 
 /// The function table: Go's, sprig's and Helm's.
-fn funcs() -> &'static Funcs {
-    static FUNCS: OnceLock<Funcs> = OnceLock::new();
-    FUNCS.get_or_init(funcs::table)
+fn funcs(compat: Compat) -> &'static Funcs {
+    static V3: OnceLock<Funcs> = OnceLock::new();
+    static V4: OnceLock<Funcs> = OnceLock::new();
+    match compat {
+        Compat::V3 => V3.get_or_init(funcs::table_v3),
+        Compat::V4 => V4.get_or_init(funcs::table),
+    }
 }
 
 /// The parsed templates of a chart.
@@ -210,30 +225,35 @@ fn funcs() -> &'static Funcs {
 #[derive(Clone, Default)]
 pub(crate) struct ParsedTemplates(Arc<Mutex<Sets>>);
 
-/// The names of all templates, and the set of them.
-type Sets = Vec<(Vec<String>, TemplateSet)>;
+/// Whose functions the templates may call, the names of all templates, and the set of them.
+type Sets = Vec<(Compat, Vec<String>, TemplateSet)>;
 
 /// More different sets than this are not kept.
 const MAX_SETS: usize = 4;
 
 impl ParsedTemplates {
-    fn get_or_parse(&self, templates: &[context::Template]) -> Result<TemplateSet, RenderError> {
+    fn get_or_parse(
+        &self,
+        templates: &[context::Template],
+        funcs: &Funcs,
+        compat: Compat,
+    ) -> Result<TemplateSet, RenderError> {
         let names: Vec<String> = templates.iter().map(|template| template.name.clone()).collect();
-        let known = self.lock().iter().find(|(known, _)| *known == names).map(|(_, set)| set.clone());
+        let same = |set: &&(Compat, Vec<String>, TemplateSet)| set.0 == compat && set.1 == names;
+        let known = self.lock().iter().find(same).map(|(_, _, set)| set.clone());
         if let Some(set) = known {
             return Ok(set);
         }
         // Parsed without the lock: another release may do the same work, but none has to wait.
         let mut set = TemplateSet::new();
         for template in templates {
-            set.parse(&template.name, &template.text, funcs())
-                .map_err(|source| error::of_parsing(&source))?;
+            set.parse(&template.name, &template.text, funcs).map_err(|source| error::of_parsing(&source))?;
         }
         let mut sets = self.lock();
         if sets.len() >= MAX_SETS {
             sets.remove(0);
         }
-        sets.push((names, set.clone()));
+        sets.push((compat, names, set.clone()));
         Ok(set)
     }
 

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use pintle_goyaml::Value;
 
-use super::table::{Node, Table, coalesce_tables, concat};
+use super::table::{Node, Rules, Table, coalesce_tables, concat};
 use super::{Error, Values, dependencies, merge_layers, schema};
+use crate::Compat;
 use crate::chart::Chart;
 
-/// What may be left out.
+/// What may be left out, and after which Helm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoalesceOptions {
     /// Does not check `values.schema.json`.
     pub skip_schema_validation: bool,
+    /// Which Helm to be like.
+    pub compat: Compat,
 }
 
 /// A chart and its values, as a release uses them.
@@ -44,30 +47,31 @@ pub fn coalesce(
 ) -> Result<Coalesced, Error> {
     let config = merge_layers(layers);
     let mut warnings = Vec::new();
-    let chart = dependencies::decide(chart, &config, &mut warnings)
+    let rules = Rules { merge: false, compat: options.compat };
+    let chart = dependencies::decide(chart, &config, rules, &mut warnings)
         .map_err(|error| Error::Dependencies(Box::new(error)))?;
-    let values = with_defaults(&chart, &config, false, &mut warnings)?.to_values()?;
+    let values = with_defaults(&chart, &config, rules, &mut warnings)?.to_values()?;
     if !options.skip_schema_validation {
         schema::check(&chart, &values)?;
     }
     Ok(Coalesced { chart, config, values, warnings })
 }
 
-/// `values` over the defaults of `chart` and of the charts below it; with `merge`, nulls are kept.
+/// `values` over the defaults of `chart` and of the charts below it.
 pub(super) fn with_defaults(
     chart: &Chart,
     values: &Values,
-    merge: bool,
+    rules: Rules,
     warnings: &mut Vec<String>,
 ) -> Result<Table, Error> {
     let table = Table::from_values(values);
-    let mut walk = Walk { merge, warnings };
+    let mut walk = Walk { rules, warnings };
     walk.chart(chart, &table, "")?;
     Ok(table)
 }
 
 struct Walk<'w> {
-    merge: bool,
+    rules: Rules,
     warnings: &'w mut Vec<String>,
 }
 
@@ -99,15 +103,23 @@ impl Walk<'_> {
         let prefix = concat(prefix, chart.name());
         for (key, default) in Table::from_values(&chart.values).entries() {
             match target.get(&key) {
-                Some(own) if own.is_null() && !self.merge => target.remove(&key),
+                Some(own) if own.is_null() && !self.rules.merge => target.remove(&key),
                 Some(Node::Table(own)) => match &default {
                     Node::Table(default) => {
                         // A subchart's section keeps its nulls: they meet the subchart's own defaults later.
-                        let merge = self.merge || chart.dependencies.iter().any(|child| child.name() == key);
-                        if !merge {
+                        let merge =
+                            self.rules.merge || chart.dependencies.iter().any(|child| child.name() == key);
+                        if !merge && self.rules.compat == Compat::V4 {
                             default.remove_nulls();
                         }
-                        coalesce_tables(&own, default, &concat(&prefix, &key), merge, self.warnings, 0)?;
+                        coalesce_tables(
+                            &own,
+                            default,
+                            &concat(&prefix, &key),
+                            Rules { merge, ..self.rules },
+                            self.warnings,
+                            0,
+                        )?;
                     }
                     leaf if leaf.is_null() => {}
                     Node::Leaf(_) => {
@@ -116,7 +128,8 @@ impl Walk<'_> {
                 },
                 Some(Node::Leaf(_)) => {}
                 None => {
-                    if !self.merge {
+                    // Helm 3 keeps the nulls of a chart's defaults.
+                    if !self.rules.merge && self.rules.compat == Compat::V4 {
                         if default.is_null() {
                             continue;
                         }
@@ -155,7 +168,14 @@ impl Walk<'_> {
                 (Node::Table(theirs), None) => own.insert(&key, Node::Table(theirs.shallow_copy())),
                 (Node::Table(theirs), Some(Node::Table(mine))) => {
                     let merged = theirs.shallow_copy();
-                    coalesce_tables(&merged, &mine, &concat(prefix, &key), true, self.warnings, 0)?;
+                    coalesce_tables(
+                        &merged,
+                        &mine,
+                        &concat(prefix, &key),
+                        self.rules.merging(),
+                        self.warnings,
+                        0,
+                    )?;
                     own.insert(&key, Node::Table(merged));
                 }
                 (Node::Table(_), Some(Node::Leaf(_))) => {

@@ -6,7 +6,7 @@ use pintle_goyaml::Value;
 use pintle_sprig::semver;
 
 use super::coalesce::with_defaults;
-use super::table::{Node, Table, coalesce_tables};
+use super::table::{Node, Rules, Table, coalesce_tables};
 use super::{Error, Values};
 use crate::chart::{Chart, Dependency, ImportValue};
 
@@ -17,14 +17,15 @@ use crate::chart::{Chart, Dependency, ImportValue};
 pub(super) fn decide(
     chart: &Arc<Chart>,
     config: &Values,
+    rules: Rules,
     warnings: &mut Vec<String>,
 ) -> Result<Arc<Chart>, Error> {
     if !depends(chart) {
         return Ok(chart.clone());
     }
     let mut decided = Chart::clone(chart);
-    enable(&mut decided, config, "", warnings)?;
-    import(&mut decided, warnings)?;
+    enable(&mut decided, config, "", rules, warnings)?;
+    import(&mut decided, rules, warnings)?;
     Ok(Arc::new(decided))
 }
 
@@ -33,7 +34,13 @@ fn depends(chart: &Chart) -> bool {
 }
 
 /// Removes disabled charts and applies aliases, top down.
-fn enable(chart: &mut Chart, values: &Values, path: &str, warnings: &mut Vec<String>) -> Result<(), Error> {
+fn enable(
+    chart: &mut Chart,
+    values: &Values,
+    path: &str,
+    rules: Rules,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
     if chart.metadata.dependencies.is_empty() {
         return Ok(());
     }
@@ -61,7 +68,7 @@ fn enable(chart: &mut Chart, values: &Values, path: &str, warnings: &mut Vec<Str
         dependency.enabled = true;
     }
     chart.dependencies = charts;
-    let coalesced = with_defaults(chart, values, false, warnings)?;
+    let coalesced = with_defaults(chart, values, rules, warnings)?;
     for dependency in &mut chart.metadata.dependencies {
         by_tags(dependency, &coalesced, warnings);
         by_condition(dependency, &coalesced, path, warnings);
@@ -78,7 +85,7 @@ fn enable(chart: &mut Chart, values: &Values, path: &str, warnings: &mut Vec<Str
     let coalesced = coalesced.to_values()?;
     for child in &mut chart.dependencies {
         let path = format!("{path}{}.", child.name());
-        enable(child, &coalesced, &path, warnings)?;
+        enable(child, &coalesced, &path, rules, warnings)?;
     }
     Ok(())
 }
@@ -126,14 +133,15 @@ pub(crate) fn compatible(constraint: &str, version: &str) -> bool {
 }
 
 /// Imports values from children, bottom up.
-fn import(chart: &mut Chart, warnings: &mut Vec<String>) -> Result<(), Error> {
+fn import(chart: &mut Chart, rules: Rules, warnings: &mut Vec<String>) -> Result<(), Error> {
     for child in &mut chart.dependencies {
-        import(child, warnings)?;
+        import(child, rules, warnings)?;
     }
     if chart.metadata.dependencies.is_empty() {
         return Ok(());
     }
-    let values = with_defaults(chart, &Values::default(), true, warnings)?;
+    let rules = rules.merging();
+    let values = with_defaults(chart, &Values::default(), rules, warnings)?;
     let imported = Table::default();
     for dependency in &mut chart.metadata.dependencies {
         let mut normalised = Vec::new();
@@ -147,7 +155,7 @@ fn import(chart: &mut Chart, warnings: &mut Vec<String>) -> Result<(), Error> {
                 None => warnings.push(format!("ImportValues missing table {child} of {}", dependency.name)),
                 Some(table) => {
                     let table = nest(&parent, table);
-                    coalesce_tables(&imported, &table, "", true, warnings, 0)?;
+                    coalesce_tables(&imported, &table, "", rules, warnings, 0)?;
                 }
             }
             normalised.push(ImportValue::Path { child, parent });
@@ -156,7 +164,7 @@ fn import(chart: &mut Chart, warnings: &mut Vec<String>) -> Result<(), Error> {
     }
     // The chart's own values win over what is imported. The copy cuts the ties to the children's tables.
     let own = Table::from_values(&values.to_values()?);
-    coalesce_tables(&own, &imported, "", true, warnings, 0)?;
+    coalesce_tables(&own, &imported, "", rules, warnings, 0)?;
     chart.values = own.to_values()?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use pintle_goyaml::Value;
 
 use super::{Error, MAX_DEPTH, Values};
+use crate::Compat;
 
 /// More entries than any chart's values have.
 const MAX_ENTRIES: usize = 2_000_000;
@@ -133,7 +134,23 @@ impl Table {
     }
 }
 
-/// Merges `source` into `target`, which wins; with `merge`, nulls are kept.
+/// How nulls are treated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// They are kept, to meet other defaults later.
+    pub(super) merge: bool,
+    /// Which Helm decides on those of a chart's defaults.
+    pub(super) compat: Compat,
+}
+
+impl Rules {
+    /// Helm: `MergeTables`, where nulls are kept.
+    pub(super) fn merging(self) -> Self {
+        Self { merge: true, ..self }
+    }
+}
+
+/// Merges `source` into `target`, which wins.
 ///
 /// # Compatibility
 /// As Helm v4 `pkg/chart/common/util/coalesce.go:coalesceTablesFullKey`.
@@ -141,7 +158,7 @@ pub(super) fn coalesce_tables(
     target: &Table,
     source: &Table,
     prefix: &str,
-    merge: bool,
+    rules: Rules,
     warnings: &mut Vec<String>,
     depth: usize,
 ) -> Result<(), Error> {
@@ -153,7 +170,8 @@ pub(super) fn coalesce_tables(
     }
     let mut set_in_source = BTreeSet::new();
     for (key, node) in source.entries() {
-        if !node.is_null() {
+        // Helm 3 deletes the key whatever the chart's own default is.
+        if !node.is_null() || rules.compat == Compat::V3 {
             set_in_source.insert(key);
         }
     }
@@ -166,10 +184,12 @@ pub(super) fn coalesce_tables(
         let full_key = concat(prefix, &key);
         match (target.get(&key), &node) {
             // The user nulls a default of the chart.
-            (Some(own), _) if !merge && own.is_null() && set_in_source.contains(&key) => target.remove(&key),
+            (Some(own), _) if !rules.merge && own.is_null() && set_in_source.contains(&key) => {
+                target.remove(&key)
+            }
             (None, _) => target.insert(&key, node),
             (Some(Node::Table(own)), Node::Table(other)) => {
-                coalesce_tables(&own, other, &full_key, merge, warnings, depth + 1)?;
+                coalesce_tables(&own, other, &full_key, rules, warnings, depth + 1)?;
             }
             (Some(Node::Leaf(_)), Node::Table(_)) => {
                 warnings.push(format!("cannot overwrite table with non table for {full_key}"));

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
+use pintle_helm::Compat;
 use serde::Deserialize;
 
 use crate::Verdict;
@@ -60,7 +61,7 @@ fn judge(case: &Case, corpus: &Path) -> (Verdict, String) {
         args.extend(["-f".to_owned(), corpus.join(values).to_string_lossy().into_owned()]);
     }
     args.extend(["--include-crds", "--kube-version", "v1.31.0"].map(str::to_owned));
-    match (case.ok, template(&corpus.join(&case.archive), "testns", &args)) {
+    match (case.ok, template(&corpus.join(&case.archive), "testns", Compat::V4, &args)) {
         (true, Ok(output)) => compare(case, corpus, &output),
         (true, Err(error)) => (Verdict::Wrong, format!("failed: {error}")),
         (false, Ok(_)) => (Verdict::Wrong, "did not fail".to_owned()),

@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pintle_helm::Compat;
+
 use crate::Verdict;
 use crate::run::{Tally, parallel, template, write};
 
@@ -56,7 +58,7 @@ fn judge(case: &Path) -> (Verdict, String) {
     }
     let (out, err) = (case.with_extension("out"), case.with_extension("err"));
     let text = |path: &Path| fs::read_to_string(path).expect("what helm printed");
-    match template(&root, "ns", &args) {
+    match template(&root, "ns", Compat::V4, &args) {
         Ok(output) if !out.exists() => {
             (Verdict::Wrong, format!("did not fail: {:?}", String::from_utf8_lossy(&output)))
         }

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use pintle_helm::Compat;
 use pintle_helm::template::{Template, ValueSources};
 
 use crate::Verdict;
@@ -17,8 +18,8 @@ pub fn shared() -> Option<PathBuf> {
 }
 
 /// What `helm template rel CHART -n NAMESPACE ARGS` prints, or the text after its `Error: `.
-pub fn template(chart: &Path, namespace: &str, args: &[String]) -> Result<Vec<u8>, String> {
-    let template = with_args(chart, namespace, args)?;
+pub fn template(chart: &Path, namespace: &str, compat: Compat, args: &[String]) -> Result<Vec<u8>, String> {
+    let template = Template { compat, ..with_args(chart, namespace, args)? };
     let mut out = Vec::new();
     match template.run(&mut out) {
         Ok(()) => Ok(out),

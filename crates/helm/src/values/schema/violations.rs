@@ -275,13 +275,13 @@ fn word(error: &ValidationError<'_>) -> String {
         Kind::Constant { expected_value } => format!("value must be {}", show(expected_value)),
         Kind::Pattern { pattern } => format!("{} does not match pattern {}", show(instance), quote(pattern)),
         Kind::Format { format } => format!("{} is not valid {format}: invalid {format}", show(instance)),
-        Kind::Minimum { limit } => format!("minimum: got {}, want {}", show(instance), show(limit)),
-        Kind::Maximum { limit } => format!("maximum: got {}, want {}", show(instance), show(limit)),
+        Kind::Minimum { limit } => format!("minimum: got {}, want {}", bound(instance), bound(limit)),
+        Kind::Maximum { limit } => format!("maximum: got {}, want {}", bound(instance), bound(limit)),
         Kind::ExclusiveMinimum { limit } => {
-            format!("exclusiveMinimum: got {}, want {}", show(instance), show(limit))
+            format!("exclusiveMinimum: got {}, want {}", bound(instance), bound(limit))
         }
         Kind::ExclusiveMaximum { limit } => {
-            format!("exclusiveMaximum: got {}, want {}", show(instance), show(limit))
+            format!("exclusiveMaximum: got {}, want {}", bound(instance), bound(limit))
         }
         Kind::MultipleOf { multiple_of } => {
             format!("multipleOf: got {}, want {}", show(instance), crate::decode::go_float(*multiple_of))
@@ -345,6 +345,23 @@ fn show(value: &Json) -> String {
         },
         other => other.to_string(),
     }
+}
+
+/// A number of a message; Helm's validator prints integers for English readers: `65,535`.
+fn bound(value: &Json) -> String {
+    let number = show(value);
+    if value.is_f64() {
+        return number;
+    }
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number.as_str()), |digits| ("-", digits));
+    let mut text = sign.to_owned();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn quote_json(value: &Json) -> String {
