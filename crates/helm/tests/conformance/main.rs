@@ -4,6 +4,15 @@
 //! `corpus` run the large collections below `$PINTLE_SHARED` (default: `../shared` beside the workspace) and say aloud
 //! when these are missing. Everything runs in process, through the same code as `pintle template`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test: clippy.toml lets only functions marked #[test] do this"
+)]
+
 mod corpus;
 mod engine;
 mod own;
