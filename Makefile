@@ -38,10 +38,11 @@ conformance: ## rendering compared with the real helm
 golden: assets ## write what the real helm prints for the project's own cases
 	crates/helm/tests/golden "$$(e2e/controlplane/build)"
 
-bench: ## benchmarks
-	$(CARGO) bench --workspace
+bench: assets ## `pintle template` against `helm template`, as whole processes
+	$(CARGO) build --release --bin pintle
+	e2e/bench/template
 
-lint: ## formatting, clippy, and that generated files are current
+lint: ## formatting and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 

@@ -161,7 +161,9 @@ async fn upgrade_and_back(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     let first = cx.cluster().helm(&["get", "manifest", "kib1", "-n", namespace, "--revision", "1"]).await?;
     let third = cx.cluster().helm(&["get", "manifest", "kib1", "-n", namespace, "--revision", "3"]).await?;
     ensure!(first == third, "the manifests of revisions 1 and 3 differ");
-    Ok(())
+    release::patch(cx, namespace, "kib1", json!({"rollbackTo": null})).await?;
+    release::ready_at(cx, namespace, "kib1", 4).await?;
+    replicas(2).await
 }
 
 /// A chart with kinds that are no longer served says so and makes none of its objects.

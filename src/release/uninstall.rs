@@ -98,7 +98,14 @@ async fn run_hooks(
     if due.is_empty() {
         return Ok(());
     }
-    run_event(cx, history, number, event, &due).await
+    match run_event(cx, history, number, event, &due).await {
+        // Nothing can be created there any more, and the HelmRelease must not hold its namespace for ever.
+        Err(error) if error.reason == Reason::NamespaceTerminating => {
+            tracing::warn!(release = %cx.key, %event, error = error.message, "the hooks are left out");
+            Ok(())
+        }
+        ended => ended,
+    }
 }
 
 /// Everything that the release may own, in Helm's uninstall order.
