@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::future::BoxFuture;
 
 use crate::audit::Audit;
 use crate::cluster::{Cluster, Kind, Objects};
@@ -108,6 +109,25 @@ pub struct Context {
 }
 
 impl Context {
+    /// Tells a story on a control plane and an operator of its own, which it may kill; skipped on a cluster that exists.
+    pub async fn alone(
+        &self,
+        name: &'static str,
+        tell: for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        if self.rig().control_plane.is_existing() {
+            return Err(Skipped("the operator of an existing cluster is not ours to stop".to_owned()).into());
+        }
+        let rig = Arc::new(Rig::start(true).await?);
+        let own = Self::new(Arc::clone(&rig), name);
+        let told = tell(&own).await;
+        if told.is_err() {
+            own.print_failure().await;
+        }
+        rig.stop().await?;
+        told
+    }
+
     /// The view of a story.
     pub fn new(rig: Arc<Rig>, story: &str) -> Self {
         Self {

@@ -1,7 +1,6 @@
 //! An operator that is asked to end while an install waits marks the revision as interrupted, so that nothing stays
 //! pending for it, and begins anew as soon as it is back.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::chart_server::ChartDir;
 use crate::cluster::Kind;
-use crate::context::{Context, Rig, Skipped};
+use crate::context::Context;
 use crate::release;
 
 const NAME: &str = "parked";
@@ -29,17 +28,7 @@ spec:
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
-    if cx.rig().control_plane.is_existing() {
-        return Err(Skipped("the operator of an existing cluster is not ours to stop".to_owned()).into());
-    }
-    let rig = Arc::new(Rig::start(true).await?);
-    let own = Context::new(Arc::clone(&rig), NAME);
-    let told = tell(&own).await;
-    if told.is_err() {
-        own.print_failure().await;
-    }
-    rig.stop().await?;
-    told
+    cx.alone(NAME, |own| Box::pin(tell(own))).await
 }
 
 async fn tell(cx: &Context) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! Two operators on one cluster: only the leader writes. A leader that slept for longer than its Lease ends without
 //! a write when it wakes; one that is asked to end makes way at once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::audit::counted;
 use crate::chart_server::ChartDir;
 use crate::cluster::{Kind, text};
-use crate::context::{Context, Rig, Skipped};
+use crate::context::Context;
 use crate::operator::{LEADER_ELECT, Operator, Options, SECOND_USER, USER};
 use crate::release;
 
@@ -28,17 +27,7 @@ data: {text: "{{ .Values.text }}"}
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
-    if cx.rig().control_plane.is_existing() {
-        return Err(Skipped("the operator of an existing cluster is not ours to stop".to_owned()).into());
-    }
-    let rig = Arc::new(Rig::start(true).await?);
-    let own = Context::new(Arc::clone(&rig), NAME);
-    let told = tell(&own).await;
-    if told.is_err() {
-        own.print_failure().await;
-    }
-    rig.stop().await?;
-    told
+    cx.alone(NAME, |own| Box::pin(tell(own))).await
 }
 
 async fn tell(cx: &Context) -> anyhow::Result<()> {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use kube::core::GroupVersionKind;
 use serde::{Deserialize, Serialize};
 
 /// The identity of an object: what stays the same while its content and its API version change.
@@ -26,11 +25,6 @@ pub struct ObjectRef {
 impl ObjectRef {
     fn key(&self) -> (&str, &str, &str, &str) {
         (&self.namespace, &self.name, &self.group, &self.kind)
-    }
-
-    /// Group, version and kind.
-    pub fn gvk(&self) -> GroupVersionKind {
-        GroupVersionKind::gvk(&self.group, &self.version, &self.kind)
     }
 
     /// `group/version`, or `version` for the core group.

@@ -154,7 +154,7 @@ impl Work<'_> {
         let release = ReleaseKey::from(&self.target);
         let owner = self.owner();
         let spec = &self.object.spec;
-        if let Some(to) = spec.rollback_to.and_then(|to| u32::try_from(to).ok()) {
+        if let Some(to) = self.held() {
             let history = match release::observe(client, &release).await {
                 Ok(observed) => observed,
                 Err(error) => return Account::failed(self.explain(error).await, None),
@@ -453,8 +453,7 @@ impl Work<'_> {
             Outcome::Failed { error } => Err(error.into()),
             Outcome::Done { warnings, .. } => {
                 self.warn_of(&warnings).await;
-                let held = self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok());
-                release::tidy(cx, history, held).boxed().await?;
+                release::tidy(cx, history, self.held()).boxed().await?;
                 let recorded = history.find(number).and_then(|r| Some(r.facts.as_ref()?.summary.clone()));
                 let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| self.summary(plan));
                 Ok(Verdict::Done { action: plan.action, revision: number, summary, inventory })
@@ -566,6 +565,11 @@ impl Work<'_> {
 
     fn is_settled(&self) -> bool {
         verdict::is_settled(self.last_status().as_ref(), self.object.metadata.generation)
+    }
+
+    /// The revision that `rollbackTo` names.
+    fn held(&self) -> Option<u32> {
+        self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok())
     }
 
     fn is_forced(&self) -> bool {

@@ -236,7 +236,7 @@ pub fn is_settled(status: Option<&HelmReleaseStatus>, generation: Option<i64>) -
 fn record(status: &mut HelmReleaseStatus, history: &History) {
     status.history = release::history_status(history);
     status.last_applied_revision = history.deployed().map(|r| i64::from(r.number));
-    if let Some(facts) = history.revisions().iter().rev().find_map(|r| r.facts.as_ref()) {
+    if let Some(facts) = release::last_attempt(history) {
         let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
         status.last_attempted_action = Some(facts.action.as_str().to_owned());
         status.last_attempted_chart_version = text(&facts.chart.version);

@@ -53,11 +53,6 @@ impl Error {
             ),
         )
     }
-
-    /// Whether nothing but changed inputs can help.
-    pub fn is_terminal(&self) -> bool {
-        self.retry == Retry::OnChange
-    }
 }
 
 impl From<cluster::Error> for Error {
