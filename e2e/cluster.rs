@@ -361,6 +361,11 @@ impl Cluster {
         succeeded("helm", args, self.try_helm(args).await?)
     }
 
+    /// Runs helm 3; what it printed, or its complaint as an error.
+    pub async fn helm3(&self, args: &[&str]) -> anyhow::Result<String> {
+        succeeded("helm3", args, self.run(&self.tools.helm3, args, "").await?)
+    }
+
     /// Runs helm.
     pub async fn try_helm(&self, args: &[&str]) -> anyhow::Result<Printed> {
         self.run(&self.tools.helm, args, "").await

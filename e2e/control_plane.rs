@@ -153,15 +153,17 @@ pub struct Tools {
     pub kubectl: PathBuf,
     /// helm.
     pub helm: PathBuf,
+    /// helm 3, whose releases are taken over.
+    pub helm3: PathBuf,
 }
 
 impl Tools {
     fn of(assets: &Path) -> Self {
-        Self { kubectl: assets.join("kubectl"), helm: assets.join("helm") }
+        Self { kubectl: assets.join("kubectl"), helm: assets.join("helm"), helm3: assets.join("helm3") }
     }
 
     fn of_path() -> Self {
-        Self { kubectl: "kubectl".into(), helm: "helm".into() }
+        Self { kubectl: "kubectl".into(), helm: "helm".into(), helm3: "helm3".into() }
     }
 }
 
