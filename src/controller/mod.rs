@@ -3,7 +3,6 @@
 //! A reconcile makes one decision and returns when to look again; what it waits for wakes it through a watch.
 //! See [`helm_release`] for the way of one release.
 
-mod adopt;
 mod chart_repository;
 mod dependencies;
 mod dereference;
