@@ -192,8 +192,9 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     if let Some(requested) = object.annotation(REQUESTED_AT) {
         status.last_handled_reconcile_at = Some(requested.to_owned());
     }
-    if !matches!(view.verdict, Verdict::Again(_))
-        && let Some(forced) = object.annotation(FORCE_AT)
+    // What failed before a revision was made is still asked for.
+    if let Some(forced) = object.annotation(FORCE_AT)
+        && view.history.is_some_and(|history| release::is_heeded(history, forced))
     {
         status.last_handled_force_at = Some(forced.to_owned());
     }

@@ -186,6 +186,9 @@ pub struct Facts {
     pub spec_digest: String,
     /// Digest of the rendered objects.
     pub manifest_digest: String,
+    /// The value of the annotation that asked for the revision even if nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced_at: Option<String>,
     /// When the revision was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,

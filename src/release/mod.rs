@@ -53,7 +53,7 @@ pub use observe::{Observation, observe};
 pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
 pub use state::{Desired, ReleaseState, assess};
-pub use status::{history_status, inventory, last_attempt, recorded_inventory};
+pub use status::{history_status, inventory, is_heeded, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
 pub use uninstall::uninstall;
 

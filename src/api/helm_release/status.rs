@@ -44,7 +44,7 @@ pub struct HelmReleaseStatus {
     /// The last `pintle.dev/requestedAt` that was acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// The last `pintle.dev/forceAt` that was acted upon.
+    /// The last `pintle.dev/forceAt` whose revision has come to an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_force_at: Option<String>,
     /// Where the release is: fixed by its first revision.

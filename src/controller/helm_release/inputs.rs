@@ -54,7 +54,7 @@ impl Work<'_> {
             }
             repository = Some(found);
         }
-        let max_age = if self.is_forced() { Duration::ZERO } else { spec.interval.0 };
+        let max_age = if self.force_at().is_some() { Duration::ZERO } else { spec.interval.0 };
         let resolved = self.operator.repositories.resolve(&spec.chart, repository.as_deref(), max_age).await;
         let resolved =
             resolved.map_err(|e| Verdict::Failed(Failure::new(e.reason(), e.retry(), chain(&e))))?;

@@ -25,7 +25,7 @@ use super::store::{Key, Seen};
 use super::verdict::{self, Failure, Verdict};
 use super::{Operator, Requeue, dereference};
 use crate::api::condition::{self, READY, STALLED};
-use crate::api::{HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason, Target};
+use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason, Target};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Retry, TenantClient, chain};
 use crate::release::{
@@ -201,7 +201,9 @@ impl Work<'_> {
             }
             (None, to) => Desired::held(owner, to.unwrap_or_default()),
         };
-        desired.forced(self.is_forced()).settled(self.is_settled())
+        // The status may be behind its storage.
+        let forced = self.force_at().is_some_and(|asked| !release::is_heeded(history, asked));
+        desired.forced(forced).settled(self.is_settled())
     }
 
     /// assess and decide, with what is known of the other HelmReleases.
@@ -304,8 +306,9 @@ impl Work<'_> {
         self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok())
     }
 
-    fn is_forced(&self) -> bool {
-        let asked = self.object.annotation(crate::api::FORCE_AT);
-        asked.is_some() && asked != self.last_status().and_then(|s| s.last_handled_force_at).as_deref()
+    /// The value of the annotation that asks for a new revision, until the status says that it was heeded.
+    fn force_at(&self) -> Option<&str> {
+        let handled = self.last_status().and_then(|s| s.last_handled_force_at);
+        self.object.annotation(FORCE_AT).filter(|asked| handled.as_deref() != Some(*asked))
     }
 }

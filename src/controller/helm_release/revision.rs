@@ -68,8 +68,9 @@ impl Work<'_> {
         self.wait_for(cx.key, plan);
         let action = plan.action;
         let summary = self.summary(plan);
+        let draft = draft.with_plan(plan, summary.clone(), cx.policy).forced_at(self.force_at());
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
-        let number = history.begin(cx, draft.with_plan(plan, summary, cx.policy)).await?;
+        let number = history.begin(cx, draft).await?;
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
     }
