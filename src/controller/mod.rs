@@ -224,14 +224,15 @@ impl Operator {
                     operator.object_touched(kind, &object);
                 }
             };
+            let discovery = Arc::new(Discovery::new(client.clone()));
             Operator {
                 publisher: Publisher::new(client.clone(), &settings.identity),
-                discovery: Arc::new(Discovery::new(client.clone())),
                 repositories: Repositories::new(repository::Options {
                     cache_dir: Some(settings.cache_dir.clone()),
                     ..repository::Options::default()
                 }),
-                kinds: KindWatches::new(client.clone(), touched),
+                kinds: KindWatches::new(client.clone(), Arc::clone(&discovery), touched),
+                discovery,
                 settings,
                 connection,
                 helm_releases: Arc::default(),

@@ -225,7 +225,7 @@ impl Run<'_, '_> {
         for planned in crds {
             let mut pause = Duration::from_millis(50);
             loop {
-                let live = read(self.cx.tenant, &planned.kind, &planned.object).await?;
+                let live = read(self.cx, &planned.kind, &planned.object).await?;
                 let verdict = live.as_ref().map(|live| readiness(live.value(), false));
                 let text = match verdict {
                     Some(Readiness::Current) => break,
@@ -246,11 +246,16 @@ impl Run<'_, '_> {
         Ok(())
     }
 
+    /// Whether an unknown kind is one that the release itself brings: a definition that somebody removed is put back.
+    fn is_kind_coming(&self, error: &Error) -> bool {
+        error.reason == Reason::KindNotFound && self.plan.defines_kinds()
+    }
+
     /// Turns a result into an outcome: a passing fault keeps the revision pending until its time is over.
     fn outcome(&self, result: Result<Outcome, Error>) -> Outcome {
         match result {
             Ok(outcome) => outcome,
-            Err(error) if error.transient => {
+            Err(error) if error.transient || self.is_kind_coming(&error) => {
                 let facts = self.facts();
                 // Each hook has a time of its own; the action's begins again after it.
                 let hooks = facts
@@ -293,7 +298,7 @@ async fn create_namespace(cx: &Release<'_>, name: &str) -> Result<(), Error> {
         namespace: String::new(),
         name: name.to_owned(),
     };
-    if read(cx.tenant, &kind, &object).await?.is_some() {
+    if read(cx, &kind, &object).await?.is_some() {
         return Ok(());
     }
     // Helm: the label is all that it gives a namespace that it creates.

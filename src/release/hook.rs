@@ -105,7 +105,7 @@ async fn run(
     for mut target in objects(cx, hook).await? {
         ownership::set(&mut target.content, "annotations", HOOK_OWNER, &cx.key.to_string());
         ownership::set(&mut target.content, "annotations", HOOK_RUN, &run);
-        let live = read(cx.tenant, &target.kind, &target.object).await?.filter(|_| !anew);
+        let live = read(cx, &target.kind, &target.object).await?.filter(|_| !anew);
         let attached = live.filter(|live| live.annotation(HOOK_RUN) == Some(&run) && is_hook_of(live, cx));
         let created = match attached {
             Some(live) => live,
@@ -127,7 +127,7 @@ async fn clear_way(
     hook: &Hook,
     target: &HookObject,
 ) -> Result<(), Error> {
-    let Some(live) = read(cx.tenant, &target.kind, &target.object).await? else { return Ok(()) };
+    let Some(live) = read(cx, &target.kind, &target.object).await? else { return Ok(()) };
     // helm leaves no marks on its hooks: there the records of earlier revisions tell. A pending one does not count,
     // since it lists the hook in any case.
     let pending = history.find(number).filter(|r| r.status.is_pending()).map_or(0, |r| r.number);
@@ -155,7 +155,7 @@ async fn clear_way(
     cx.tenant.delete(&target.kind, &target.object, live.uid(), DeletionPropagation::Background).await?;
     let deadline = super::draft::after(cx.policy.timeout);
     let mut pause = FIRST_PAUSE;
-    while read(cx.tenant, &target.kind, &target.object).await?.is_some_and(|now| now.uid() == live.uid()) {
+    while read(cx, &target.kind, &target.object).await?.is_some_and(|now| now.uid() == live.uid()) {
         if Timestamp::now() >= deadline {
             let message = format!(
                 "{} of the last run is still being deleted after {} s; finalizers: {}",
@@ -206,7 +206,7 @@ async fn finish(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        match read(cx.tenant, &target.kind, &target.object).await? {
+        match read(cx, &target.kind, &target.object).await? {
             Some(now) if now.uid() == live.uid() => live = now,
             // A Job with a time to live goes by itself once it is done.
             None if live.value().pointer("/spec/ttlSecondsAfterFinished").is_some() => return Ok(()),
@@ -283,7 +283,7 @@ async fn delete_by(cx: &Release<'_>, hook: &Hook, policy: DeletePolicy) {
     }
     let Ok(targets) = objects(cx, hook).await else { return };
     for target in targets {
-        let Ok(Some(live)) = read(cx.tenant, &target.kind, &target.object).await else { continue };
+        let Ok(Some(live)) = read(cx, &target.kind, &target.object).await else { continue };
         if !is_hook_of(&live, cx) {
             continue;
         }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, sort_for_execution};
 
 use super::diff::{PathChange, covers, diff_objects};
-use super::ownership::{self, Ownership};
+use super::ownership;
 use super::targets::{Earlier, TargetObject, Targets};
 use super::{Action, Error, Facts, History, Live, LiveObject, Policy, Release, ReleaseKey};
 use crate::api::{Changes, CrdPolicy};
@@ -132,6 +132,12 @@ impl Plan {
         })
     }
 
+    /// Whether the plan makes kinds known to the server: objects of them may be refused until that is done.
+    pub fn defines_kinds(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Crds(_)))
+            || self.objects().any(|p| p.object.kind == "CustomResourceDefinition")
+    }
+
     /// The identities and kinds that the release owns once the plan is carried out: what is to be watched.
     pub fn inventory(&self) -> Vec<(Kind, ObjectRef)> {
         self.objects().map(|p| (p.kind.clone(), p.object.clone())).collect()
@@ -241,8 +247,13 @@ pub async fn prepare(
     // A record that cannot be read must not block the way out of that state; what it lists stays in place.
     let base = history.base_of(number).into_iter();
     let base: Vec<Earlier> = base.filter_map(|r| Earlier::of(r).ok()).collect();
-    let targets = Targets::known(cx, manifest, &base).await?;
-    let live = super::live(cx.tenant, targets.refs()).await?;
+    let mut targets = Targets::known(cx, manifest, &base).await?;
+    let mut live = super::live(cx, targets.refs()).await?;
+    if !live.unserved.is_empty() {
+        // What is known of the server was older than the end of a kind: unless the chart brings it, this says so.
+        targets = Targets::known(cx, manifest, &base).await?;
+        live = super::live(cx, targets.refs()).await?;
+    }
     let mut plan = plan(action, cx.key, cx.policy, targets, &live)?;
     if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref()) {
         plan.resume(facts);
@@ -383,16 +394,7 @@ pub(super) fn place(content: &mut Value, object: &ObjectRef, kind: &Kind) {
 /// What happens to an object that left the manifest; nothing when it is gone already.
 fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
     let found = live.find(&target.object)?.clone();
-    let change = match ownership::ownership(&found, key) {
-        _ if ownership::is_kept(found.value()) => {
-            Change::Keep { why: "its resource policy says so".to_owned() }
-        }
-        Ownership::Ours => Change::Delete,
-        Ownership::Nobody => Change::Keep { why: "its ownership marks were removed".to_owned() },
-        Ownership::Other { name, namespace } => {
-            Change::Keep { why: format!("it belongs to release {namespace}/{name} now") }
-        }
-    };
+    let change = super::prune::removal(key, &found);
     Some(Planned {
         object: target.object.clone(),
         kind: target.kind.clone(),

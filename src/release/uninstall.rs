@@ -10,7 +10,7 @@ use pintle_helm::record::Status;
 
 use super::draft::after;
 use super::hook::run_event;
-use super::ownership::{self, Ownership};
+use super::ownership;
 use super::targets::{Earlier, TargetObject, Targets};
 use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey};
 use crate::api::{Changes, Reason};
@@ -113,7 +113,7 @@ async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, 
     let base = history.base_of(u32::MAX).into_iter().map(Earlier::of);
     let base: Vec<Earlier> = base.collect::<Result<_, _>>()?;
     let targets = Targets::known(cx, &Manifest::default(), &base).await?;
-    let live = super::live(cx.tenant, targets.refs()).await?;
+    let live = super::live(cx, targets.refs()).await?;
     let mut planned: Vec<Planned> =
         targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live)).collect();
     planned.sort_by(|a, b| compare_kinds(Order::Uninstall, &a.object.kind, &b.object.kind));
@@ -122,14 +122,10 @@ async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, 
 
 fn plan_removal(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
     let found = live.find(&target.object)?.clone();
-    let kept = ownership::is_kept(&target.content) || ownership::is_kept(found.value());
-    let change = match ownership::ownership(&found, key) {
-        _ if kept => Change::Keep { why: "its resource policy says so".to_owned() },
-        Ownership::Ours => Change::Delete,
-        Ownership::Nobody => Change::Keep { why: "its ownership marks were removed".to_owned() },
-        Ownership::Other { name, namespace } => {
-            Change::Keep { why: format!("it belongs to release {namespace}/{name} now") }
-        }
+    let change = if ownership::is_kept(&target.content) {
+        Change::Keep { why: "its resource policy says so".to_owned() }
+    } else {
+        super::prune::removal(key, &found)
     };
     Some(Planned {
         object: target.object.clone(),
@@ -164,7 +160,7 @@ async fn wait_gone(
         return Ok(None);
     }
     let refs = due.iter().map(|p| (p.kind.clone(), p.object.clone())).collect();
-    let live = super::live(cx.tenant, refs).await?;
+    let live = super::live(cx, refs).await?;
     let mut waiting = Vec::new();
     for planned in due {
         let Some(found) = live.find(&planned.object) else { continue };

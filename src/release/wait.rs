@@ -71,7 +71,7 @@ async fn look(
 ) -> Result<Option<LiveObject>, Error> {
     match known.get(&planned.object) {
         Some(live) => Ok(Some(live.clone())),
-        None => read(cx.tenant, &planned.kind, &planned.object).await,
+        None => read(cx, &planned.kind, &planned.object).await,
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn failure(
 
 /// Why a workload has no ready pods, as far as its pods tell. Best effort: an explanation is no reason to fail.
 async fn explain(cx: &Release<'_>, planned: &Planned) -> Option<String> {
-    let live = read(cx.tenant, &planned.kind, &planned.object).await.ok()??;
+    let live = read(cx, &planned.kind, &planned.object).await.ok()??;
     let conditions = live.value().pointer("/status/conditions").and_then(Value::as_array);
     // A pod that admission refuses never exists: only this condition says so.
     let refused =
