@@ -45,6 +45,22 @@ impl Kind {
         Self::core("Secret", "secrets", true)
     }
 
+    /// Jobs, as which most hooks run.
+    pub fn job() -> Self {
+        Self {
+            group: "batch".to_owned(),
+            version: "v1".to_owned(),
+            kind: "Job".to_owned(),
+            plural: "jobs".to_owned(),
+            namespaced: true,
+        }
+    }
+
+    /// `group/version`, or `version` for the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
     /// The path of the collection; all namespaces when `namespace` is empty.
     pub fn collection_path(&self, namespace: &str) -> String {
         let root = if self.group.is_empty() {

@@ -1,6 +1,7 @@
 //! What wakes the controllers: watches, each with its own backoff.
 
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::store::{Key, Store};
 use crate::cluster::{Discovery, Kind, OperatorClient, chain};
+use crate::release::HOOK_LABEL;
 
 /// A path that is not served is tried again after this, while the server still lists its kind.
 const UNSERVED_PAUSE: Duration = Duration::from_secs(5);
@@ -76,17 +78,32 @@ pub type Metadata = PartialObjectMeta<DynamicObject>;
 /// Calls `touched` with the metadata of every object of `kind` that changes. Runs for ever.
 pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
     loop {
-        while_served(&client, &kind, labels, &touched).await;
+        follow(&client, &kind, labels, |object, _| touched(&kind, object)).await;
         tokio::time::sleep(UNSERVED_PAUSE).await;
     }
 }
 
-/// As [`metadata`], until the server has no such path any more.
-async fn while_served(client: &OperatorClient, kind: &Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
+/// Calls `touched` with every object of `kind` that is a hook's and changes, and whether it is gone. Runs for ever.
+///
+/// The whole object, because its metadata do not tell how it ended, and a Job with a time to live may be gone right
+/// after that.
+pub async fn hooks(client: OperatorClient, kind: Kind, touched: impl Fn(&Kind, DynamicObject, bool)) {
+    loop {
+        follow(&client, &kind, HOOK_LABEL, |object, gone| touched(&kind, object, gone)).await;
+        tokio::time::sleep(UNSERVED_PAUSE).await;
+    }
+}
+
+/// Calls `touched` with every object of `kind` that changes, and whether it is gone, until the server has no such path
+/// any more.
+async fn follow<K>(client: &OperatorClient, kind: &Kind, labels: &str, touched: impl Fn(K, bool))
+where
+    K: kube::Resource<DynamicType = ApiResource> + DeserializeOwned + Clone + Debug + Send + 'static,
+{
     let gvk = GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural);
-    let api: Api<Metadata> = Api::all_with(client.kube(), &resource);
-    let mut events = watcher(api, config().labels(labels)).default_backoff().boxed();
+    let api: Api<K> = Api::all_with(client.kube(), &resource);
+    let mut events = watcher::<K>(api, config().labels(labels)).default_backoff().boxed();
     let mut failing = false;
     while let Some(event) = events.next().await {
         match event {
@@ -95,19 +112,17 @@ async fn while_served(client: &OperatorClient, kind: &Kind, labels: &str, touche
             Ok(event) => {
                 failing = false;
                 match event {
-                    watcher::Event::Apply(object)
-                    | watcher::Event::InitApply(object)
-                    | watcher::Event::Delete(object) => touched(kind, object),
+                    watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                        touched(object, false)
+                    }
+                    watcher::Event::Delete(object) => touched(object, true),
                     watcher::Event::Init | watcher::Event::InitDone => {}
                 }
             }
             Err(error) if is_unserved(&error) => return,
             Err(error) if !std::mem::replace(&mut failing, true) => {
-                warn!(
-                    kind = kind.kind,
-                    error = chain(&error),
-                    "the watch failed; it is tried again with backoff"
-                );
+                let kind = kind.kind.as_str();
+                warn!(kind, error = chain(&error), "the watch failed; it is tried again with backoff");
             }
             Err(_) => {}
         }
@@ -158,7 +173,7 @@ impl KindWatches {
         let (kind, touched) = (kind.clone(), Arc::clone(&self.touched));
         tokio::spawn(async move {
             loop {
-                while_served(&client, &kind, MANAGED_BY_HELM, &*touched).await;
+                follow(&client, &kind, MANAGED_BY_HELM, |object, _| touched(&kind, object)).await;
                 if discovery.refresh(UNSERVED_PAUSE).await.is_ok_and(|served| !served.lists(&kind)) {
                     info!(kind = kind.kind, group = kind.group, "not served any more; its watch rests");
                     discovery.until_listed(&kind).await;

@@ -159,7 +159,8 @@ impl Work<'_> {
         let action = decision.action().unwrap_or(Action::Upgrade);
         let policy = Policy::new(&self.object.spec, action);
         let discovery = &self.operator.discovery;
-        let cx = Release { tenant: client, discovery, key: &key, policy: &policy, owner: &owner };
+        let hooks = &self.operator.hooks;
+        let cx = Release { tenant: client, discovery, key: &key, policy: &policy, owner: &owner, hooks };
         let mut history = observed.history;
         let done = self.carry_out(&cx, &mut history, &desired, inputs, decision, action).await;
         // Who is entered here is asked, when the process ends, to write down that it was interrupted.
@@ -186,7 +187,8 @@ impl Work<'_> {
         });
         let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
-        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner };
+        let (discovery, hooks) = (&self.operator.discovery, &self.operator.hooks);
+        let cx = Release { tenant: client, discovery, key, policy: &policy, owner, hooks };
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
         Account { verdict, history: Some(history) }
     }
@@ -250,7 +252,7 @@ impl Work<'_> {
             Decision::Resume { revision } => self.resume(cx, history, revision).await,
             Decision::Supersede { revision, reason, message } => {
                 let error = release::Error::new(reason, Retry::Soon, message);
-                history.fail(cx, revision, &error).await?;
+                release::give_up(cx, history, revision, &error).boxed().await?;
                 Ok(Verdict::Again(Duration::ZERO))
             }
             Decision::Uninstall => {

@@ -46,12 +46,14 @@ impl Work<'_> {
             key,
             policy: &policy,
             owner: &owner,
+            hooks: &self.operator.hooks,
         };
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
             Err(error) => return Err(self.explain(error).await),
         };
-        self.operator.parking.enter(key, self.key);
+        let revision = history.latest().map_or(0, |r| r.number);
+        self.operator.parking.enter(key, self.key, revision);
         match release::uninstall(&cx, &mut history).boxed().await {
             Outcome::Parked { waiting, deadline, .. } => {
                 for (object, _) in &waiting {

@@ -65,7 +65,7 @@ impl Work<'_> {
         draft: Draft,
         plan: &Plan,
     ) -> Result<Verdict, Failure> {
-        self.wait_for(cx.key, plan);
+        self.wait_for(cx.key, draft.number(), plan);
         let action = plan.action;
         let summary = self.summary(plan);
         let draft = draft.with_plan(plan, summary.clone(), cx.policy).forced_at(self.force_at());
@@ -88,6 +88,14 @@ impl Work<'_> {
         let action = facts.action;
         let policy = Policy::new(&self.object.spec, action);
         let cx = &Release { policy: &policy, ..*cx };
+        let ready = self.operator.parking.enter(cx.key, self.key, number);
+        match release::resume_hooks(cx, history, number, &manifest).boxed().await {
+            Some(Outcome::Parked { waiting, deadline, .. }) => {
+                return Ok(Verdict::Waiting { waiting, deadline, begun: facts.started_at, inventory: None });
+            }
+            Some(ended) => return self.conclude(cx, history, number, ended, &Plan::default()).await,
+            None => {}
+        }
         let plan = match release::prepare(cx, history, number, action, &manifest).boxed().await {
             Ok(plan) => plan,
             Err(error) if error.transient => return Err(error.into()),
@@ -98,9 +106,9 @@ impl Work<'_> {
                 return Err(error.into());
             }
         };
-        self.wait_for(cx.key, &plan);
+        self.watch(&plan);
         let outcome = if facts.applied {
-            release::resume_wait(cx, history, number, &plan).boxed().await
+            release::resume_wait(cx, history, number, &plan, ready).boxed().await
         } else {
             release::execute(cx, history, number, &plan).boxed().await
         };
@@ -126,9 +134,11 @@ impl Work<'_> {
         release::conclude(cx, history, number, &outcome).boxed().await?;
         let inventory = release::inventory(plan);
         match outcome {
-            Outcome::Parked { waiting, deadline, .. } => {
+            Outcome::Parked { waiting, deadline, ready, warnings } => {
+                self.operator.parking.found_ready(cx.key, ready);
+                self.warn_of(&warnings).await;
                 let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at);
-                Ok(Verdict::Waiting { waiting, deadline, begun, inventory })
+                Ok(Verdict::Waiting { waiting, deadline, begun, inventory: Some(inventory) })
             }
             // The revision stays pending, and turns into a failed one by itself when its deadline is over.
             Outcome::Retry { error } => Err(Failure::from(error).again_after(RESUME_PAUSE)),
@@ -158,8 +168,13 @@ impl Work<'_> {
     }
 
     /// Changes of the release's objects wake it from here on.
-    pub(super) fn wait_for(&self, key: &ReleaseKey, plan: &Plan) {
-        self.operator.parking.enter(key, self.key);
+    pub(super) fn wait_for(&self, key: &ReleaseKey, revision: u32, plan: &Plan) {
+        self.operator.parking.enter(key, self.key, revision);
+        self.watch(plan);
+    }
+
+    /// The kinds of the plan's objects are watched from here on.
+    fn watch(&self, plan: &Plan) {
         for (kind, _) in plan.inventory() {
             self.operator.kinds.ensure(&kind);
         }
