@@ -4,7 +4,7 @@ use anyhow::ensure;
 use serde_json::json;
 
 use crate::chart_server::ChartDir;
-use crate::cluster::contains;
+use crate::cluster::{Kind, contains};
 use crate::context::Context;
 use crate::release::{self, REPOSITORY, Snapshot};
 
@@ -131,6 +131,7 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     }
     unknown_revision(cx, &namespace).await?;
     before.unchanged(cx, &namespace).await?;
+    force_is_kept(cx, &namespace).await?;
     refused_by_the_server(cx, &namespace).await
 }
 
@@ -154,6 +155,27 @@ async fn unknown_revision(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     release::stalled(cx, namespace, "good", "RevisionNotFound", &["7", "1"]).await?;
     release::patch(cx, namespace, "good", json!({"rollbackTo": null})).await?;
     release::ready_at(cx, namespace, "good", 1).await?;
+    Ok(())
+}
+
+/// A revision that is asked for by force is made as soon as what was in its way is gone.
+async fn force_is_kept(cx: &Context, namespace: &str) -> anyhow::Result<()> {
+    release::patch(cx, namespace, "good", json!({"rollbackTo": 7})).await?;
+    release::stalled(cx, namespace, "good", "RevisionNotFound", &["7"]).await?;
+    cx.cluster().kubectl(&["annotate", "hr", "good", "-n", namespace, "pintle.dev/forceAt=now"]).await?;
+    release::request(cx, namespace, "good", "forced").await?;
+    let refused = cx.objects().get(Kind::HELM_RELEASE, namespace, "good").await?;
+    let handled = &refused["status"]["lastHandledForceAt"];
+    ensure!(handled.is_null(), "no revision was made, and the force counts as handled: {handled}");
+    release::patch(cx, namespace, "good", json!({"rollbackTo": null})).await?;
+    let forced = release::ready_at(cx, namespace, "good", 2).await?;
+    ensure!(
+        forced["status"]["lastHandledForceAt"] == "now",
+        "the force is not told of: {}",
+        forced["status"]
+    );
+    release::request(cx, namespace, "good", "once").await?;
+    release::ready_at(cx, namespace, "good", 2).await?;
     Ok(())
 }
 

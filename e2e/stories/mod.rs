@@ -13,7 +13,9 @@ mod hooks;
 mod interrupt;
 mod leadership;
 mod lifecycle;
+mod lost_kind;
 mod no_op;
+mod slow_hooks;
 
 use futures::future::BoxFuture;
 
@@ -50,6 +52,10 @@ pub const ALL: &[Story] = &[
     Story { name: "interrupt", needs_operator: false, run: |cx| Box::pin(interrupt::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
+    // What happens while a hook runs is seen when it is done.
+    Story { name: "slow_hooks", needs_operator: true, run: |cx| Box::pin(slow_hooks::run(cx)) },
+    // A kind goes and comes back, and so does what its releases wait for.
+    Story { name: "lost_kind", needs_operator: true, run: |cx| Box::pin(lost_kind::run(cx)) },
     // Every mistake of an author has a reason of its own and changes nothing.
     Story { name: "bad_input", needs_operator: true, run: |cx| Box::pin(bad_input::run(cx)) },
     // Two HelmReleases for one release: the second one is told whose it is, and nothing changes.

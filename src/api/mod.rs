@@ -19,7 +19,7 @@ pub use helm_release::*;
 pub const GROUP: &str = "pintle.dev";
 /// Asks for a reconcile now; its value is echoed in `status.lastHandledReconcileAt`.
 pub const REQUESTED_AT: &str = "pintle.dev/requestedAt";
-/// Asks for a new revision even when nothing changed; echoed in `status.lastHandledForceAt`.
+/// Asks for a new revision even when nothing changed; echoed in `status.lastHandledForceAt` when that has ended.
 pub const FORCE_AT: &str = "pintle.dev/forceAt";
 /// Holds a `HelmRelease` until its objects are uninstalled.
 pub const FINALIZER: &str = "pintle.dev/release";

@@ -157,8 +157,31 @@ pub enum Deletion {
     Accepted,
     /// There was no such object.
     Absent,
-    /// The object of that name is not the one that was meant: it was left alone.
+    /// The object of that name is not, or no longer, the one that was meant: it was left alone.
     OtherObject,
+}
+
+/// What an object must still be to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition<'a> {
+    /// Anything.
+    None,
+    /// The object of this UID.
+    Uid(&'a str),
+    /// The object of this UID, and as it was read.
+    Version {
+        /// Its UID.
+        uid: &'a str,
+        /// Its `resourceVersion`.
+        version: &'a str,
+    },
+}
+
+impl<'a> From<Option<&'a str>> for Precondition<'a> {
+    /// The object of this UID; anything when it is not known.
+    fn from(uid: Option<&'a str>) -> Self {
+        uid.filter(|uid| !uid.is_empty()).map_or(Self::None, Self::Uid)
+    }
 }
 
 /// An answer and the warnings that came with it.
@@ -303,15 +326,15 @@ impl TenantClient {
         self.exchange(call).await
     }
 
-    /// Deletes an object, when its UID is still `uid` (any, when absent).
+    /// Deletes an object, when it is still the one that `only` says.
     ///
     /// # Errors
     /// The server's refusal.
-    pub async fn delete(
+    pub async fn delete<'a>(
         &self,
         kind: &Kind,
         object: &ObjectRef,
-        uid: Option<&str>,
+        only: impl Into<Precondition<'a>>,
         propagation: DeletionPropagation,
     ) -> Result<Deletion, Error> {
         let policy = match propagation {
@@ -321,8 +344,12 @@ impl TenantClient {
         };
         let mut options =
             serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
-        if let Some(uid) = uid {
-            options["preconditions"] = serde_json::json!({"uid": uid});
+        match only.into() {
+            Precondition::None => {}
+            Precondition::Uid(uid) => options["preconditions"] = serde_json::json!({"uid": uid}),
+            Precondition::Version { uid, version } => {
+                options["preconditions"] = serde_json::json!({"uid": uid, "resourceVersion": version});
+            }
         }
         let call = Call::new("delete", Method::DELETE, kind.object_path(object))
             .about(object)

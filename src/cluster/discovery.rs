@@ -1,8 +1,10 @@
 //! The kinds that the server serves, and its version.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, watch};
 
 use super::{Error, ObjectRef, OperatorClient};
 
@@ -41,6 +43,22 @@ impl Kind {
     /// Secrets, which hold the records of releases.
     pub fn secret() -> Self {
         Self::core("Secret", "secrets", true)
+    }
+
+    /// Jobs, as which most hooks run.
+    pub fn job() -> Self {
+        Self {
+            group: "batch".to_owned(),
+            version: "v1".to_owned(),
+            kind: "Job".to_owned(),
+            plural: "jobs".to_owned(),
+            namespaced: true,
+        }
+    }
+
+    /// `group/version`, or `version` for the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// The path of the collection; all namespaces when `namespace` is empty.
@@ -87,6 +105,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// Whether the kind is served in this version.
+    pub fn lists(&self, kind: &Kind) -> bool {
+        self.kinds.contains_key(&(kind.group.clone(), kind.version.clone(), kind.kind.clone()))
+    }
+
     /// The kind, when it is served.
     pub fn kind(&self, object: &ObjectRef) -> Option<&Kind> {
         self.kinds.get(&(object.group.clone(), object.version.clone(), object.kind.clone()))
@@ -96,14 +119,14 @@ impl Served {
 /// Knows the kinds of one server; refreshed when a kind is asked for that it does not know.
 pub struct Discovery {
     client: OperatorClient,
-    served: RwLock<Arc<Served>>,
-    refreshed: tokio::sync::Mutex<Option<Instant>>,
+    served: watch::Sender<Arc<Served>>,
+    refreshed: Mutex<Option<Instant>>,
 }
 
 impl Discovery {
     /// Knows nothing yet.
     pub fn new(client: OperatorClient) -> Self {
-        Self { client, served: RwLock::default(), refreshed: tokio::sync::Mutex::new(None) }
+        Self { client, served: watch::Sender::default(), refreshed: Mutex::new(None) }
     }
 
     /// What is known, asking the server when nothing is.
@@ -127,9 +150,17 @@ impl Discovery {
         served.kind(object).cloned().ok_or_else(|| Error::kind_not_found("find the kind of", object.clone()))
     }
 
+    /// Waits until a refresh shows that the kind is served. Asks for nothing itself.
+    pub async fn until_listed(&self, kind: &Kind) {
+        let mut served = self.served.subscribe();
+        // An error would say that the sender is gone, which `self` holds.
+        if served.wait_for(|served| served.lists(kind)).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     fn known(&self) -> Arc<Served> {
-        // A poisoned lock still holds a whole value: it is only ever replaced.
-        Arc::clone(&self.served.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(&self.served.borrow())
     }
 
     /// Asks the server, unless that was done less than `pause` ago; callers at the same time share one answer.
@@ -145,7 +176,7 @@ impl Discovery {
         let answer = tokio::time::timeout(TIMEOUT, self.ask()).await;
         let answer = answer.map_err(|_| Error::timed_out(verb, None, TIMEOUT))?;
         let served = Arc::new(answer.map_err(|e| Error::new(verb, None, &e))?);
-        *self.served.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&served);
+        self.served.send_replace(Arc::clone(&served));
         *refreshed = Some(Instant::now());
         Ok(served)
     }

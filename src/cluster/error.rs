@@ -156,13 +156,13 @@ impl Error {
     /// When trying again can help.
     pub fn retry(&self) -> Retry {
         match self.class {
-            Class::Transient | Class::Stale | Class::NotFound => Retry::Soon,
+            // A definition may come at any moment, often by the same hand.
+            Class::Transient | Class::Stale | Class::NotFound | Class::KindNotFound => Retry::Soon,
             Class::Forbidden
             | Class::Unauthorized
             | Class::QuotaExceeded
             | Class::NamespaceTerminating
-            | Class::NamespaceMissing
-            | Class::KindNotFound => Retry::Later,
+            | Class::NamespaceMissing => Retry::Later,
             Class::FieldConflict
             | Class::AlreadyExists
             | Class::Immutable

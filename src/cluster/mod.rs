@@ -8,7 +8,9 @@ pub mod masking;
 mod object;
 mod readiness;
 
-pub use client::{Applied, ApplyOptions, Connection, Deletion, Identity, OperatorClient, TenantClient};
+pub use client::{
+    Applied, ApplyOptions, Connection, Deletion, Identity, OperatorClient, Precondition, TenantClient,
+};
 pub use discovery::{Discovery, Kind, Served};
 pub use error::{Class, Error, Retry};
 pub use fence::{Fence, Pass, Refused};

@@ -58,6 +58,7 @@ async fn mark(operator: &Operator, key: &Key) {
         key: &release,
         policy: &policy,
         owner: &owner,
+        hooks: &operator.hooks,
     };
     let mut history = match release::observe(&client, &release).await {
         Ok(observed) => observed.history,
@@ -69,7 +70,7 @@ async fn mark(operator: &Operator, key: &Key) {
     let message =
         format!("the operator was stopped while it worked on revision {number}; its next start begins anew");
     let error = release::Error::new(Reason::Interrupted, Retry::Soon, message);
-    match history.fail(&cx, number, &error).await {
+    match release::give_up(&cx, &mut history, number, &error).await {
         Ok(()) => {
             info!(release = %key, revision = number, "interrupted");
             work.publish(Account::failed(error, Some(history))).await;

@@ -3,7 +3,6 @@
 //! A reconcile makes one decision and returns when to look again; what it waits for wakes it through a watch.
 //! See [`helm_release`] for the way of one release.
 
-mod adopt;
 mod chart_repository;
 mod dependencies;
 mod dereference;
@@ -26,13 +25,16 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::api::{
     ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
-use crate::cluster::{Connection, Discovery, Kind};
+use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
+
+use crate::release::{HOOK_OWNER, SeenHooks};
 use crate::repository::{self, Repositories};
 use leadership::Leadership;
 use parked::Parking;
@@ -113,6 +115,7 @@ pub struct Operator {
     fetches: chart_repository::Schedule,
     parking: Parking,
     kinds: KindWatches,
+    hooks: SeenHooks,
     memory: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -225,14 +228,15 @@ impl Operator {
                     operator.object_touched(kind, &object);
                 }
             };
+            let discovery = Arc::new(Discovery::new(client.clone()));
             Operator {
                 publisher: Publisher::new(client.clone(), &settings.identity),
-                discovery: Arc::new(Discovery::new(client.clone())),
                 repositories: Repositories::new(repository::Options {
                     cache_dir: Some(settings.cache_dir.clone()),
                     ..repository::Options::default()
                 }),
-                kinds: KindWatches::new(client.clone(), touched),
+                kinds: KindWatches::new(client.clone(), Arc::clone(&discovery), touched),
+                discovery,
                 settings,
                 connection,
                 helm_releases: Arc::default(),
@@ -241,6 +245,7 @@ impl Operator {
                 repository_queue: Queue::new(),
                 fetches: chart_repository::Schedule::default(),
                 parking: Parking::default(),
+                hooks: SeenHooks::default(),
                 memory: Mutex::default(),
             }
         })
@@ -275,6 +280,12 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
         let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
         let client = client.clone();
         tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
+    }
+    for kind in [Kind::core("Pod", "pods", true), Kind::job()] {
+        let operator = Arc::clone(operator);
+        let touched =
+            move |kind: &Kind, object: DynamicObject, gone| operator.hook_touched(kind, &object, gone);
+        tasks.spawn(watches::hooks(client.clone(), kind, touched));
     }
     let operator = Arc::clone(operator);
     let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
@@ -398,13 +409,28 @@ impl Operator {
         written.or_else(|| self.helm_releases.get(key)?.status.clone())
     }
 
+    /// A hook's object changed: when it has ended, or is gone, the release that waits for it is woken.
+    fn hook_touched(&self, kind: &Kind, object: &DynamicObject, gone: bool) {
+        let Ok(mut value) = serde_json::to_value(object) else { return };
+        // What a list holds does not say what it is.
+        value["apiVersion"] = kind.api_version().into();
+        value["kind"] = kind.kind.as_str().into();
+        let has_ended = self.hooks.see(&value) || gone;
+        let release = object.annotations().get(HOOK_OWNER).and_then(|release| release.split_once('/'));
+        if let Some((namespace, name)) = release.filter(|_| has_ended)
+            && let Some(key) = self.parking.waiting_for(namespace, name)
+        {
+            self.release_queue.add(key);
+        }
+    }
+
     /// An object that Helm manages changed: the release that waits for it is woken.
-    fn object_touched(&self, _: &Kind, object: &Metadata) {
+    fn object_touched(&self, kind: &Kind, object: &Metadata) {
         let annotations = object.annotations();
         let name = annotations.get("meta.helm.sh/release-name");
         let namespace = annotations.get("meta.helm.sh/release-namespace");
         if let (Some(name), Some(namespace)) = (name, namespace)
-            && let Some(key) = self.parking.waiting_for(namespace, name)
+            && let Some(key) = self.parking.touch(namespace, name, identity(kind, object))
         {
             self.release_queue.add_after(key, SETTLE);
         }
@@ -462,6 +488,17 @@ impl Operator {
             let requeue = guard(&key, chart_repository::reconcile(&self, &key)).await;
             settle(&self.repository_queue, &key, requeue);
         }
+    }
+}
+
+/// Which object it is that changed.
+fn identity(kind: &Kind, object: &Metadata) -> ObjectRef {
+    ObjectRef {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        kind: kind.kind.clone(),
+        namespace: object.metadata.namespace.clone().unwrap_or_default(),
+        name: object.name_any(),
     }
 }
 

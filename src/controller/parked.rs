@@ -1,9 +1,10 @@
 //! Releases whose objects are on their way: they wait for a change, without a worker.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::store::Key;
+use crate::cluster::ObjectRef;
 use crate::release::ReleaseKey;
 
 /// Which release is being worked on for which HelmRelease.
@@ -11,39 +12,114 @@ use crate::release::ReleaseKey;
 /// A release is entered before its first write, so that no change of an object is missed between the look at it
 /// and the wait for it.
 #[derive(Default)]
-pub struct Parking(Mutex<HashMap<(String, String), Key>>);
+pub struct Parking(Mutex<HashMap<(String, String), Parked>>);
+
+/// A release that is worked on, or waits.
+struct Parked {
+    key: Key,
+    /// The revision that the rest is about.
+    revision: u32,
+    /// Objects that were ready, and did not change since.
+    ready: BTreeSet<ObjectRef>,
+    /// Objects that changed since the look that goes on began.
+    touched: BTreeSet<ObjectRef>,
+}
 
 impl Parking {
-    /// Changes of the release's objects wake `key` from now on.
-    pub fn enter(&self, release: &ReleaseKey, key: &Key) {
-        self.lock().insert((release.namespace.clone(), release.name.clone()), key.clone());
+    /// Changes of the release's objects wake `key` from now on. Gives back the objects of `revision` that were ready
+    /// at the last look and did not change since.
+    pub fn enter(&self, release: &ReleaseKey, key: &Key, revision: u32) -> BTreeSet<ObjectRef> {
+        let mut all = self.lock();
+        let parked = all.entry(place(release)).or_insert_with(|| Parked::new(key, revision));
+        if parked.key != *key || parked.revision != revision {
+            *parked = Parked::new(key, revision);
+        }
+        parked.touched.clear();
+        parked.ready.clone()
+    }
+
+    /// The look that [`enter`](Self::enter) began has found these objects ready.
+    pub fn found_ready(&self, release: &ReleaseKey, ready: BTreeSet<ObjectRef>) {
+        if let Some(parked) = self.lock().get_mut(&place(release)) {
+            parked.ready = ready.difference(&parked.touched).cloned().collect();
+        }
     }
 
     /// `key` does not wait for the release any more; another HelmRelease that does goes on waiting.
     pub fn leave(&self, release: &ReleaseKey, key: &Key) {
-        let release = (release.namespace.clone(), release.name.clone());
         let mut parked = self.lock();
-        if parked.get(&release) == Some(key) {
-            parked.remove(&release);
+        if parked.get(&place(release)).is_some_and(|parked| parked.key == *key) {
+            parked.remove(&place(release));
         }
     }
 
     /// Everybody who works on a release, or waits for one.
     pub fn keys(&self) -> Vec<Key> {
-        self.lock().values().cloned().collect()
+        self.lock().values().map(|parked| parked.key.clone()).collect()
     }
 
     /// The HelmRelease is gone.
     pub fn leave_all(&self, key: &Key) {
-        self.lock().retain(|_, waiting| waiting != key);
+        self.lock().retain(|_, parked| parked.key != *key);
     }
 
     /// Who waits for objects of the release `name` in `namespace`.
     pub fn waiting_for(&self, namespace: &str, name: &str) -> Option<Key> {
-        self.lock().get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.lock().get(&(namespace.to_owned(), name.to_owned())).map(|parked| parked.key.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Key>> {
+    /// An object of the release `name` in `namespace` changed; who waits for it.
+    pub fn touch(&self, namespace: &str, name: &str, object: ObjectRef) -> Option<Key> {
+        let mut all = self.lock();
+        let parked = all.get_mut(&(namespace.to_owned(), name.to_owned()))?;
+        parked.ready.remove(&object);
+        parked.touched.insert(object);
+        Some(parked.key.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Parked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Parked {
+    fn new(key: &Key, revision: u32) -> Self {
+        Self { key: key.clone(), revision, ready: BTreeSet::new(), touched: BTreeSet::new() }
+    }
+}
+
+fn place(release: &ReleaseKey) -> (String, String) {
+    (release.namespace.clone(), release.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: which objects need no further look.
+
+    use super::*;
+
+    #[test]
+    fn what_changed_is_looked_at_again() {
+        let release = ReleaseKey { name: "r".into(), namespace: "ns".into(), storage_namespace: "ns".into() };
+        let object = |name: &str| ObjectRef {
+            group: "apps".into(),
+            version: "v1".into(),
+            kind: "Deployment".into(),
+            namespace: "ns".into(),
+            name: name.into(),
+        };
+        let set = |names: &[&str]| names.iter().map(|name| object(name)).collect::<BTreeSet<_>>();
+        let (parking, key) = (Parking::default(), Key::new("ns", "hr"));
+        assert_eq!(parking.touch("ns", "r", object("a")), None, "nobody waits");
+        assert!(parking.enter(&release, &key, 1).is_empty());
+        assert_eq!(parking.touch("ns", "r", object("b")).as_ref(), Some(&key));
+        parking.found_ready(&release, set(&["a", "b", "c"]));
+        assert_eq!(parking.enter(&release, &key, 1), set(&["a", "c"]), "b changed while it was looked at");
+        parking.found_ready(&release, set(&["a", "b", "c"]));
+        parking.touch("ns", "r", object("c"));
+        assert_eq!(parking.enter(&release, &key, 1), set(&["a", "b"]), "c changed after that");
+        assert!(parking.enter(&release, &key, 2).is_empty(), "another revision has other objects");
+        parking.leave(&release, &Key::new("ns", "other"));
+        assert_eq!(parking.waiting_for("ns", "r"), Some(key));
     }
 }

@@ -45,8 +45,8 @@ pub enum Verdict {
         deadline: Timestamp,
         /// When the action was begun.
         begun: Option<Timestamp>,
-        /// What the release owns now.
-        inventory: Vec<InventoryEntry>,
+        /// What the release owns now, when that was looked at.
+        inventory: Option<Vec<InventoryEntry>>,
     },
     /// There is more to do right away, or soon; nothing to tell.
     Again(Duration),
@@ -192,8 +192,9 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     if let Some(requested) = object.annotation(REQUESTED_AT) {
         status.last_handled_reconcile_at = Some(requested.to_owned());
     }
-    if !matches!(view.verdict, Verdict::Again(_))
-        && let Some(forced) = object.annotation(FORCE_AT)
+    // What failed before a revision was made is still asked for.
+    if let Some(forced) = object.annotation(FORCE_AT)
+        && view.history.is_some_and(|history| release::is_heeded(history, forced))
     {
         status.last_handled_force_at = Some(forced.to_owned());
     }
@@ -209,11 +210,14 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     }
     match view.verdict {
         Verdict::Done { inventory, .. }
-        | Verdict::Waiting { inventory, .. }
+        | Verdict::Waiting { inventory: Some(inventory), .. }
         | Verdict::Settled { inventory: Some(inventory) } => status.inventory.clone_from(inventory),
         // That of an older revision would be taken for this one's; the next look brings the right one.
         Verdict::Failed(_) if status.last_applied_revision != applied_before => status.inventory.clear(),
-        Verdict::Settled { inventory: None } | Verdict::Failed(_) | Verdict::Again(_) => {}
+        Verdict::Waiting { inventory: None, .. }
+        | Verdict::Settled { inventory: None }
+        | Verdict::Failed(_)
+        | Verdict::Again(_) => {}
     }
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
     match view.verdict {

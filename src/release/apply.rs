@@ -97,7 +97,7 @@ async fn look_again(
     action: Action,
     planned: &Planned,
 ) -> Result<Option<LiveObject>, Error> {
-    let live = read(cx.tenant, &planned.kind, &planned.object).await?;
+    let live = read(cx, &planned.kind, &planned.object).await?;
     if let Some(live) = &live {
         ownership::check(live, &planned.object, cx.key, action, planned.recorded)?;
     }

@@ -32,6 +32,17 @@ pub async fn conclude(
     }
 }
 
+/// Ends a pending revision that nobody wants any more, or whose process ends, as failed.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn give_up(cx: &Release<'_>, history: &mut History, number: u32, why: &Error) -> Result<(), Error> {
+    if let Some(facts) = history.find(number).and_then(|r| r.facts.clone()) {
+        super::hook::cut_short(cx, &facts).await;
+    }
+    history.fail(cx, number, why).await
+}
+
 /// Repairs and shortens the history: deployed revisions that a newer one has replaced become superseded, and what is
 /// over `policy.max_history` goes. Makes no request when there is nothing to do, so it can end every reconcile.
 ///

@@ -185,6 +185,13 @@ impl Draft {
         self
     }
 
+    /// Adds the value of the annotation that asks for a new revision; once the revision has ended, it was heeded.
+    #[must_use]
+    pub fn forced_at(mut self, asked: Option<&str>) -> Self {
+        self.facts.forced_at = asked.map(str::to_owned);
+        self
+    }
+
     /// The number that the revision gets.
     pub fn number(&self) -> u32 {
         self.record.revision

@@ -4,17 +4,19 @@
 //! hooks that are recorded as done and objects that are as they should be are passed over. Nothing here blocks on
 //! readiness: the action parks, and [`resume_wait`] goes on when a watched object changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 
-use pintle_helm::manifest::{Hook, HookEvent};
+use pintle_helm::manifest::{Hook, HookEvent, Manifest};
 
 use super::apply::apply;
 use super::draft::after;
+use super::hook::{Progress, still_running};
 use super::live::read;
+use super::plan::hook_steps;
 use super::wait::{self, Verdict};
 use super::{
     Error, FIELD_MANAGER, Facts, History, LiveObject, Plan, Planned, Release, Step, bounded_until_refused,
@@ -37,12 +39,14 @@ pub enum Outcome {
         /// The server's warnings, such as those of Pod Security.
         warnings: Vec<String>,
     },
-    /// Everything is applied, and some objects are not ready.
+    /// A hook runs, or everything is applied and some objects are not ready.
     Parked {
         /// Which, and what is missing.
         waiting: Vec<(ObjectRef, String)>,
         /// When the wait is over.
         deadline: Timestamp,
+        /// The objects that are ready: they need no further look until they change.
+        ready: BTreeSet<ObjectRef>,
         /// The server's warnings.
         warnings: Vec<String>,
     },
@@ -61,18 +65,48 @@ pub enum Outcome {
 
 /// Carries out a plan for the pending revision `number`.
 pub async fn execute(cx: &Release<'_>, history: &mut History, number: u32, plan: &Plan) -> Outcome {
-    let mut run = Run { cx, history, number, plan, known: BTreeMap::new(), warnings: Vec::new() };
+    let (known, ready, warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+    let mut run = Run { cx, history, number, plan, known, ready, warnings };
     let result = run.all().await;
     run.outcome(result)
 }
 
-/// Goes on with a parked action: looks at the objects once, then runs the post hooks when all are ready.
-pub async fn resume_wait(cx: &Release<'_>, history: &mut History, number: u32, plan: &Plan) -> Outcome {
-    // A plan that was just made has just read the objects.
-    let fresh = plan.read_at.is_some_and(|at| at.elapsed() < FRESH);
-    let read = plan.objects().filter(|_| fresh);
-    let known = read.filter_map(|p| Some((p.object.clone(), p.live.clone()?))).collect();
-    let mut run = Run { cx, history, number, plan, known, warnings: Vec::new() };
+/// Goes on with the hooks before the changes, when the action parked in one of them: what it plans to change is not
+/// looked at for that. None when they are done.
+pub async fn resume_hooks(
+    cx: &Release<'_>,
+    history: &mut History,
+    number: u32,
+    manifest: &Manifest,
+) -> Option<Outcome> {
+    let facts = history.find(number)?.facts.clone()?;
+    if let Some(parked) = still_running(cx, &facts).await {
+        return Some(parked);
+    }
+    let (before, _) = facts.action.events();
+    if facts.applied || !facts.has_begun(before) {
+        return None;
+    }
+    let steps = hook_steps(&manifest.hooks, cx.policy, before);
+    let plan = Plan { action: facts.action, steps, changes: facts.changes, read_at: None };
+    let (known, ready, warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+    let mut run = Run { cx, history, number, plan: &plan, known, ready, warnings };
+    match run.hooks(before).await {
+        Ok(progress) => progress.parked(),
+        Err(error) => Some(run.outcome(Err(error))),
+    }
+}
+
+/// Goes on with a parked action: looks at the objects once, but for those in `ready`, then runs the post hooks when
+/// all are ready.
+pub async fn resume_wait(
+    cx: &Release<'_>,
+    history: &mut History,
+    number: u32,
+    plan: &Plan,
+    ready: BTreeSet<ObjectRef>,
+) -> Outcome {
+    let mut run = Run { cx, history, number, plan, known: BTreeMap::new(), ready, warnings: Vec::new() };
     let result = run.finish().await;
     run.outcome(result)
 }
@@ -85,6 +119,8 @@ struct Run<'a, 'b> {
     plan: &'a Plan,
     /// Objects as the answers to their applies, or the plan's reads, show them.
     known: BTreeMap<ObjectRef, LiveObject>,
+    /// Objects that were ready, and did not change since.
+    ready: BTreeSet<ObjectRef>,
     warnings: Vec<String>,
 }
 
@@ -94,14 +130,16 @@ impl Run<'_, '_> {
     }
 
     async fn all(&mut self) -> Result<Outcome, Error> {
-        if !self.facts().applied {
-            self.change().await?;
+        if !self.facts().applied
+            && let Some(parked) = self.change().await?
+        {
+            return Ok(parked);
         }
         self.finish().await
     }
 
-    /// Makes the steps up to the wait.
-    async fn change(&mut self) -> Result<(), Error> {
+    /// Makes the steps up to the wait, or up to a hook that runs.
+    async fn change(&mut self) -> Result<Option<Outcome>, Error> {
         let plan = self.plan;
         let (before, _) = plan.action.events();
         let mut hooks_ran = false;
@@ -111,21 +149,29 @@ impl Run<'_, '_> {
                 Step::Crds(crds) => self.define(crds).await?,
                 Step::Hook(event, _) if *event == before && !hooks_ran => {
                     hooks_ran = true;
-                    self.hooks(before).await?;
+                    if let Some(parked) = self.hooks(before).await?.parked() {
+                        return Ok(Some(parked));
+                    }
                 }
                 Step::Hook(..) | Step::Wait => {}
                 Step::Apply { objects, .. } => self.apply_rank(objects).await?,
                 Step::Prune(leftovers) => super::prune::prune(self.cx, leftovers).await?,
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The wait and what comes after it.
     async fn finish(&mut self) -> Result<Outcome, Error> {
-        if self.plan.steps.contains(&Step::Wait) {
+        let (_, after) = self.plan.action.events();
+        // What a hook after the wait does to the objects is no reason to wait again.
+        if self.plan.steps.contains(&Step::Wait) && !self.facts().has_begun(after) {
             let now = Timestamp::now();
-            match wait::check(self.cx, self.plan, &self.known).await? {
+            if self.facts().deadline.is_some_and(|deadline| now >= deadline) {
+                self.ready.clear();
+            }
+            let (verdict, ready) = wait::check(self.cx, self.plan, &self.known, &self.ready).await?;
+            match verdict {
                 Verdict::Ready => {}
                 Verdict::Failed(objects) => {
                     return Err(wait::failure(self.cx, self.plan, &objects, false).await);
@@ -136,12 +182,13 @@ impl Run<'_, '_> {
                         return Err(wait::failure(self.cx, self.plan, &waiting, true).await);
                     }
                     let warnings = std::mem::take(&mut self.warnings);
-                    return Ok(Outcome::Parked { waiting, deadline, warnings });
+                    return Ok(Outcome::Parked { waiting, deadline, ready, warnings });
                 }
             }
         }
-        let (_, after) = self.plan.action.events();
-        self.hooks(after).await?;
+        if let Some(parked) = self.hooks(after).await?.parked() {
+            return Ok(parked);
+        }
         let warnings = std::mem::take(&mut self.warnings);
         Ok(Outcome::Done { changes: self.facts().changes, warnings })
     }
@@ -161,7 +208,7 @@ impl Run<'_, '_> {
         Ok(deadline)
     }
 
-    async fn hooks(&mut self, event: HookEvent) -> Result<(), Error> {
+    async fn hooks(&mut self, event: HookEvent) -> Result<Progress, Error> {
         let hooks: Vec<&Hook> = self
             .plan
             .steps
@@ -172,7 +219,7 @@ impl Run<'_, '_> {
             })
             .collect();
         if hooks.is_empty() {
-            return Ok(());
+            return Ok(Progress::Done);
         }
         super::hook::run_event(self.cx, self.history, self.number, event, &hooks).await
     }
@@ -225,7 +272,7 @@ impl Run<'_, '_> {
         for planned in crds {
             let mut pause = Duration::from_millis(50);
             loop {
-                let live = read(self.cx.tenant, &planned.kind, &planned.object).await?;
+                let live = read(self.cx, &planned.kind, &planned.object).await?;
                 let verdict = live.as_ref().map(|live| readiness(live.value(), false));
                 let text = match verdict {
                     Some(Readiness::Current) => break,
@@ -246,20 +293,23 @@ impl Run<'_, '_> {
         Ok(())
     }
 
+    /// Whether an unknown kind is one that the release itself brings: a definition that somebody removed is put back.
+    fn is_kind_coming(&self, error: &Error) -> bool {
+        error.reason == Reason::KindNotFound && self.plan.defines_kinds()
+    }
+
     /// Turns a result into an outcome: a passing fault keeps the revision pending until its time is over.
-    fn outcome(&self, result: Result<Outcome, Error>) -> Outcome {
+    fn outcome(&mut self, result: Result<Outcome, Error>) -> Outcome {
         match result {
+            // A hook that runs parks without knowing what was applied before it.
+            Ok(Outcome::Parked { waiting, deadline, ready, mut warnings }) => {
+                warnings.append(&mut self.warnings);
+                Outcome::Parked { waiting, deadline, ready, warnings }
+            }
             Ok(outcome) => outcome,
-            Err(error) if error.transient => {
-                let facts = self.facts();
-                // Each hook has a time of its own; the action's begins again after it.
-                let hooks = facts
-                    .hooks
-                    .iter()
-                    .filter_map(|h| h.completed_at.checked_add(self.cx.policy.timeout).ok());
-                let over =
-                    hooks.chain(facts.deadline).max().is_some_and(|deadline| Timestamp::now() >= deadline);
-                if over {
+            Err(error) if error.transient || self.is_kind_coming(&error) => {
+                let over_at = self.facts().over_at(self.cx.policy.timeout);
+                if over_at.is_some_and(|deadline| Timestamp::now() >= deadline) {
                     Outcome::Failed { error: named(error, self.plan) }
                 } else {
                     Outcome::Retry { error }
@@ -293,7 +343,7 @@ async fn create_namespace(cx: &Release<'_>, name: &str) -> Result<(), Error> {
         namespace: String::new(),
         name: name.to_owned(),
     };
-    if read(cx.tenant, &kind, &object).await?.is_some() {
+    if read(cx, &kind, &object).await?.is_some() {
         return Ok(());
     }
     // Helm: the label is all that it gives a namespace that it creates.

@@ -3,6 +3,8 @@
 //! helm reads the first key only, and drops the second when it rewrites the Secret. A revision without facts is
 //! therefore one that helm made or changed last.
 
+use std::time::Duration;
+
 use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +15,7 @@ use pintle_helm::manifest::HookEvent;
 use pintle_helm::record::Status;
 
 use crate::api::{Changes, Reason};
-use crate::cluster::Retry;
+use crate::cluster::{ObjectRef, Retry};
 
 /// The data key of the Secret.
 pub const DATA_KEY: &str = "pintle";
@@ -127,6 +129,33 @@ pub struct HookFacts {
     pub succeeded: bool,
 }
 
+/// A hook that was made, and has not been seen to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningHook {
+    /// The event, in Helm's words.
+    pub event: String,
+    /// Kind of the hook.
+    pub kind: String,
+    /// Name of the hook.
+    pub name: String,
+    /// The object that runs.
+    pub object: ObjectRef,
+    /// Its UID.
+    pub uid: String,
+    /// When it was made.
+    pub started_at: Timestamp,
+    /// When it has to be done.
+    pub deadline: Timestamp,
+}
+
+impl RunningHook {
+    /// Whether it is this hook, at this event.
+    pub fn is(&self, event: HookEvent, kind: &str, name: &str) -> bool {
+        self.event == event.as_str() && self.kind == kind && self.name == name
+    }
+}
+
 /// How a failed action ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,6 +215,9 @@ pub struct Facts {
     pub spec_digest: String,
     /// Digest of the rendered objects.
     pub manifest_digest: String,
+    /// The value of the annotation that asked for the revision even if nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forced_at: Option<String>,
     /// When the revision was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -202,6 +234,9 @@ pub struct Facts {
     /// The same in words, with the first objects and fields: an action that is resumed sees only what is left.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub summary: String,
+    /// The hook that runs now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<RunningHook>,
     /// Hooks that ran to their end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookFacts>,
@@ -228,8 +263,27 @@ impl Facts {
             .any(|h| !h.succeeded && h.event == event.as_str() && h.kind == kind && h.name == name)
     }
 
+    /// Whether a hook of `event` was begun.
+    pub fn has_begun(&self, event: HookEvent) -> bool {
+        let at = |text: &str| text == event.as_str();
+        self.running.as_ref().is_some_and(|r| at(&r.event)) || self.hooks.iter().any(|h| at(&h.event))
+    }
+
+    /// When the action has to be done: each hook has a time of its own, and the action's begins again after it.
+    pub fn over_at(&self, timeout: Duration) -> Option<Timestamp> {
+        let hooks = self.hooks.iter().filter_map(|h| h.completed_at.checked_add(timeout).ok());
+        hooks.chain(self.running.as_ref().map(|r| r.deadline)).chain(self.deadline).max()
+    }
+
+    /// Takes down that a hook runs. After the wait, what lies before it is done.
+    pub(super) fn note_running(&mut self, running: RunningHook) {
+        self.applied |= running.event == self.action.events().1.as_str();
+        self.running = Some(running);
+    }
+
     /// Takes down how a hook ended, in place of an earlier run.
     pub(super) fn note_hook(&mut self, done: HookFacts) {
+        self.running = None;
         self.hooks.retain(|h| (&h.event, &h.kind, &h.name) != (&done.event, &done.kind, &done.name));
         self.hooks.push(done);
     }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Error, bounded_until_refused};
-use crate::cluster::{Class, Kind, ObjectRef, TenantClient};
+use super::{Error, Release, bounded_until_refused};
+use crate::api::Reason;
+use crate::cluster::{Class, Kind, ObjectRef, Precondition, Served};
+
+/// What is known of the kinds may be this old when the server says that it has no such path.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// An object as the server has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +31,15 @@ impl LiveObject {
     /// Its UID.
     pub fn uid(&self) -> Option<&str> {
         self.0.pointer("/metadata/uid")?.as_str().filter(|uid| !uid.is_empty())
+    }
+
+    /// Exactly this object, as it was read.
+    pub fn as_read(&self) -> Precondition<'_> {
+        let version = self.0.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        match (self.uid(), version.filter(|version| !version.is_empty())) {
+            (Some(uid), Some(version)) => Precondition::Version { uid, version },
+            (uid, _) => uid.into(),
+        }
     }
 
     /// An annotation.
@@ -58,6 +71,8 @@ pub struct Live {
     pub objects: BTreeMap<ObjectRef, LiveObject>,
     /// When they were read.
     pub read_at: Option<Instant>,
+    /// Objects whose kind has just gone.
+    pub unserved: Vec<ObjectRef>,
 }
 
 impl Live {
@@ -67,28 +82,65 @@ impl Live {
     }
 }
 
-/// Reads objects, a few at a time. An object whose kind is not served (yet) is absent.
+/// Reads objects, a few at a time.
+///
+/// An object whose kind was not known to be served is absent: its definition comes with the release, or is gone. One
+/// whose kind was known to be is listed in [`Live::unserved`].
 ///
 /// # Errors
 /// The first refusal.
-pub async fn live(tenant: &TenantClient, objects: Vec<(Kind, ObjectRef)>) -> Result<Live, Error> {
+pub async fn live(cx: &Release<'_>, objects: Vec<(Kind, ObjectRef)>) -> Result<Live, Error> {
     let read_at = Some(Instant::now());
-    let reads = objects.iter().map(|(kind, object)| read(tenant, kind, object)).collect();
+    let known = cx.discovery.served().await?;
+    let reads = objects.iter().map(|(kind, object)| find(cx, &known, kind, object)).collect();
     let found = bounded_until_refused(reads).await?;
-    let found = objects.into_iter().zip(found);
-    let objects = found.filter_map(|((_, object), live)| Some((object, live?))).collect();
-    Ok(Live { objects, read_at })
+    let mut live = Live { read_at, ..Live::default() };
+    for ((_, object), found) in objects.into_iter().zip(found) {
+        match found {
+            Found::There(object_there) => drop(live.objects.insert(object, object_there)),
+            Found::Absent => {}
+            Found::Unserved => live.unserved.push(object),
+        }
+    }
+    Ok(live)
+}
+
+/// What a read came to.
+enum Found {
+    There(LiveObject),
+    Absent,
+    /// The kind was served when the server was asked last, and is not any more.
+    Unserved,
+}
+
+async fn find(cx: &Release<'_>, known: &Served, kind: &Kind, object: &ObjectRef) -> Result<Found, Error> {
+    match read(cx, kind, object).await {
+        Ok(found) => Ok(found.map_or(Found::Absent, Found::There)),
+        Err(error) if error.reason != Reason::KindNotFound || error.transient => Err(error),
+        Err(_) if known.kind(object).is_none() => Ok(Found::Absent),
+        Err(_) => Ok(Found::Unserved),
+    }
 }
 
 /// Reads one object.
+///
+/// A path that is not served says nothing of the object: the server is asked again for its kinds then.
+///
+/// # Errors
+/// [`Reason::KindNotFound`], transient while the server still lists the kind, or any other refusal.
 pub(super) async fn read(
-    tenant: &TenantClient,
+    cx: &Release<'_>,
     kind: &Kind,
     object: &ObjectRef,
 ) -> Result<Option<LiveObject>, Error> {
-    match tenant.get(kind, object).await {
+    match cx.tenant.get(kind, object).await {
         Ok(found) => Ok(found.map(LiveObject::new)),
-        Err(error) if error.class == Class::KindNotFound => Ok(None),
+        Err(error) if error.class == Class::KindNotFound => {
+            let served = cx.discovery.refresh(REFRESH_PAUSE).await?;
+            let mut error = Error::from(crate::cluster::Error::kind_not_found("get", object.clone()));
+            error.transient = served.kind(object).is_some();
+            Err(error)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -40,20 +40,22 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::api::{Conflicts, CrdPolicy, DeletionPropagation, HelmReleaseSpec, Target};
 use crate::cluster::{Discovery, TenantClient};
 
-pub use conclude::{conclude, tidy};
+pub use conclude::{conclude, give_up, tidy};
 pub use decide::{Decision, backoff, decide};
 pub use diff::{PathChange, diff_objects};
 pub use draft::Draft;
 pub use error::Error;
-pub use execute::{Outcome, execute, resume_wait};
-pub use facts::{Action, ChartFacts, Facts, Failure, HookFacts, RetryFact};
+pub use execute::{Outcome, execute, resume_hooks, resume_wait};
+pub use facts::{Action, ChartFacts, Facts, Failure, HookFacts, RetryFact, RunningHook};
 pub use history::{History, Revision};
+pub use hook::{HOOK_LABEL, SeenHooks};
 pub use live::{Live, LiveObject, live};
 pub use observe::{Observation, observe};
+pub use ownership::HOOK_OWNER;
 pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
 pub use state::{Desired, ReleaseState, assess};
-pub use status::{history_status, inventory, last_attempt, recorded_inventory};
+pub use status::{history_status, inventory, is_heeded, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
 pub use uninstall::uninstall;
 
@@ -185,6 +187,8 @@ pub struct Release<'a> {
     pub policy: &'a Policy,
     /// For whom.
     pub owner: &'a Owner,
+    /// How hooks ended.
+    pub hooks: &'a SeenHooks,
 }
 
 /// Runs requests a few at a time; the results are in the order of the requests.

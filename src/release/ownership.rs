@@ -16,7 +16,7 @@ pub(super) const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 /// Helm's annotation with the release's namespace.
 pub(super) const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 /// Pintle's annotation of hook objects, which Helm leaves without an owner: `namespace/name` of the release.
-pub(super) const HOOK_OWNER: &str = "pintle.dev/release";
+pub const HOOK_OWNER: &str = "pintle.dev/release";
 /// Helm's annotation that keeps an object from being deleted.
 const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 

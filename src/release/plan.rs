@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, sort_for_execution};
 
 use super::diff::{PathChange, covers, diff_objects};
-use super::ownership::{self, Ownership};
+use super::ownership;
 use super::targets::{Earlier, TargetObject, Targets};
 use super::{Action, Error, Facts, History, Live, LiveObject, Policy, Release, ReleaseKey};
 use crate::api::{Changes, CrdPolicy};
@@ -103,7 +103,7 @@ impl Step {
 }
 
 /// What an action does, step by step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// What is done.
     pub action: Action,
@@ -130,6 +130,12 @@ impl Plan {
             Step::Prune(objects) => objects.as_slice(),
             _ => &[],
         })
+    }
+
+    /// Whether the plan makes kinds known to the server: objects of them may be refused until that is done.
+    pub fn defines_kinds(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Crds(_)))
+            || self.objects().any(|p| p.object.kind == "CustomResourceDefinition")
     }
 
     /// The identities and kinds that the release owns once the plan is carried out: what is to be watched.
@@ -241,10 +247,18 @@ pub async fn prepare(
     // A record that cannot be read must not block the way out of that state; what it lists stays in place.
     let base = history.base_of(number).into_iter();
     let base: Vec<Earlier> = base.filter_map(|r| Earlier::of(r).ok()).collect();
-    let targets = Targets::known(cx, manifest, &base).await?;
-    let live = super::live(cx.tenant, targets.refs()).await?;
+    let facts = history.find(number).and_then(|r| r.facts.as_ref());
+    let mut targets = Targets::known(cx, manifest, &base).await?;
+    // Once all is applied nothing is compared any more: what the wait needs to know, it reads itself.
+    let needed = if facts.is_some_and(|f| f.applied) { Vec::new() } else { targets.refs() };
+    let mut live = super::live(cx, needed).await?;
+    if !live.unserved.is_empty() {
+        // What is known of the server was older than the end of a kind: unless the chart brings it, this says so.
+        targets = Targets::known(cx, manifest, &base).await?;
+        live = super::live(cx, targets.refs()).await?;
+    }
     let mut plan = plan(action, cx.key, cx.policy, targets, &live)?;
-    if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref()) {
+    if let Some(facts) = facts {
         plan.resume(facts);
     }
     Ok(plan)
@@ -271,14 +285,8 @@ pub fn plan(
     }
     let prune: Vec<Planned> =
         targets.leftovers().into_iter().filter_map(|t| plan_leftover(key, t, live)).collect();
-    let mut hooks = targets.hooks.clone();
-    sort_for_execution(&mut hooks);
-    let hooks = |event: HookEvent| {
-        let due = hooks.iter().filter(move |h| !policy.disable_hooks && h.runs_at(event));
-        due.map(move |h| Step::Hook(event, h.clone())).collect::<Vec<_>>()
-    };
     let (before, after) = action.events();
-    steps.extend(hooks(before));
+    steps.extend(hook_steps(&targets.hooks, policy, before));
 
     let mut conflicts: Vec<Error> = Vec::new();
     let mut changes = Changes::default();
@@ -318,8 +326,16 @@ pub fn plan(
     if !policy.disable_wait {
         steps.push(Step::Wait);
     }
-    steps.extend(hooks(after));
+    steps.extend(hook_steps(&targets.hooks, policy, after));
     Ok(Plan { action, steps, changes, read_at: live.read_at })
+}
+
+/// The hooks of an event, in the order in which they run.
+pub(super) fn hook_steps(hooks: &[Hook], policy: &Policy, event: HookEvent) -> Vec<Step> {
+    let due = |hook: &&Hook| !policy.disable_hooks && hook.runs_at(event);
+    let mut due: Vec<Hook> = hooks.iter().filter(due).cloned().collect();
+    sort_for_execution(&mut due);
+    due.into_iter().map(|hook| Step::Hook(event, hook)).collect()
 }
 
 /// The rank of the last step that applies.
@@ -383,16 +399,7 @@ pub(super) fn place(content: &mut Value, object: &ObjectRef, kind: &Kind) {
 /// What happens to an object that left the manifest; nothing when it is gone already.
 fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
     let found = live.find(&target.object)?.clone();
-    let change = match ownership::ownership(&found, key) {
-        _ if ownership::is_kept(found.value()) => {
-            Change::Keep { why: "its resource policy says so".to_owned() }
-        }
-        Ownership::Ours => Change::Delete,
-        Ownership::Nobody => Change::Keep { why: "its ownership marks were removed".to_owned() },
-        Ownership::Other { name, namespace } => {
-            Change::Keep { why: format!("it belongs to release {namespace}/{name} now") }
-        }
-    };
+    let change = super::prune::removal(key, &found);
     Some(Planned {
         object: target.object.clone(),
         kind: target.kind.clone(),

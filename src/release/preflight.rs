@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::apply::request;
-use super::{Change, Error, FIELD_MANAGER, Plan, Planned, Release, Step, bounded};
+use super::{Change, Error, FIELD_MANAGER, Plan, Planned, Release, bounded};
 use crate::api::Reason;
 use crate::cluster::{self, ApplyOptions, Class, Retry};
 
@@ -17,8 +17,7 @@ const ROWS: usize = 10;
 /// # Errors
 /// One error for all refusals, a row for each object. Nothing has been changed.
 pub async fn preflight(cx: &Release<'_>, plan: &Plan) -> Result<(), Error> {
-    let defines_kinds = plan.steps.iter().any(|step| matches!(step, Step::Crds(_)))
-        || plan.objects().any(|p| p.object.kind == "CustomResourceDefinition");
+    let defines_kinds = plan.defines_kinds();
     let namespaces: BTreeSet<&str> = plan
         .objects()
         .filter(|p| p.object.kind == "Namespace" && p.change == Change::Create)

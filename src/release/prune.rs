@@ -1,7 +1,16 @@
 //! Deletes objects that left the manifest.
+//!
+//! Hooks and whole ranks lie between the plan and the delete: time enough for somebody to take an object over, or to
+//! mark it as kept. The delete therefore carries the version that was judged, and what changed is judged again.
 
-use super::{Change, Error, Planned, Release, bounded};
-use crate::cluster::{Class, Deletion};
+use super::live::read;
+use super::ownership::{self, Ownership};
+use super::{Change, Error, LiveObject, Planned, Release, ReleaseKey, bounded};
+use crate::api::Reason;
+use crate::cluster::{Class, Deletion, Retry};
+
+/// Tries of one delete while the object keeps changing.
+const TRIES: usize = 5;
 
 /// Deletes what the plan says.
 ///
@@ -14,20 +23,85 @@ pub(super) async fn prune(cx: &Release<'_>, leftovers: &[Planned]) -> Result<(),
     bounded(due.map(|planned| delete(cx, planned)).collect()).await.into_iter().collect()
 }
 
-/// Deletes one object, if it is still the one that was planned for.
-///
-/// # Errors
-/// The server's refusal.
-pub(super) async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<(), Error> {
-    let Some(live) = planned.live.as_ref().filter(|live| !live.is_terminating()) else { return Ok(()) };
-    let propagation = cx.policy.deletion_propagation;
-    match cx.tenant.delete(&planned.kind, &planned.object, live.uid(), propagation).await {
-        Ok(Deletion::Accepted | Deletion::Absent) => Ok(()),
-        Ok(Deletion::OtherObject) => {
-            tracing::info!(object = %planned.object, "left alone: it is not the object that the release made");
-            Ok(())
+/// What happens to a live object that the release does not want any more.
+pub(super) fn removal(key: &ReleaseKey, live: &LiveObject) -> Change {
+    let why = match ownership::ownership(live, key) {
+        _ if ownership::is_kept(live.value()) => "its resource policy says so".to_owned(),
+        Ownership::Ours => return Change::Delete,
+        Ownership::Nobody => "its ownership marks were removed".to_owned(),
+        Ownership::Other { name, namespace } => format!("it belongs to release {namespace}/{name} now"),
+    };
+    Change::Keep { why }
+}
+
+/// Deletes one object, if it is still the one that was planned for, and still to be deleted.
+async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<(), Error> {
+    let uid = planned.live.as_ref().and_then(LiveObject::uid);
+    let mut live = planned.live.clone();
+    for _ in 0..TRIES {
+        let Some(found) = live.filter(|live| !live.is_terminating()) else { return Ok(()) };
+        let change = if found.uid() == uid {
+            removal(cx.key, &found)
+        } else {
+            Change::Keep { why: "it is not the object that the release made".to_owned() }
+        };
+        if let Change::Keep { why } = change {
+            tracing::info!(object = %planned.object, why, "left alone");
+            return Ok(());
         }
-        Err(error) if error.class == Class::KindNotFound => Ok(()),
-        Err(error) => Err(error.into()),
+        let propagation = cx.policy.deletion_propagation;
+        match cx.tenant.delete(&planned.kind, &planned.object, found.as_read(), propagation).await {
+            Ok(Deletion::Accepted | Deletion::Absent) => return Ok(()),
+            Ok(Deletion::OtherObject) => {}
+            Err(error) if error.class == Class::KindNotFound => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        live = match read(cx, &planned.kind, &planned.object).await {
+            // With its kind went the object.
+            Err(error) if error.reason == Reason::KindNotFound && !error.transient => return Ok(()),
+            read => read?,
+        };
+    }
+    let message = format!("{} changes all the time; its removal is tried again", planned.object);
+    let mut error = Error::new(Reason::ProgressingWithRetry, Retry::Soon, message).about(&planned.object);
+    error.transient = true;
+    Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: what a removal is allowed to take.
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::Precondition;
+
+    #[test]
+    fn only_what_is_ours_and_not_kept_is_removed() {
+        let key = ReleaseKey { name: "r".into(), namespace: "ns".into(), storage_namespace: "ns".into() };
+        let live = |managed: &str, name: &str, policy: &str| {
+            LiveObject::new(json!({"metadata": {
+                "uid": "u", "resourceVersion": "7",
+                "labels": {"app.kubernetes.io/managed-by": managed},
+                "annotations": {
+                    "meta.helm.sh/release-name": name,
+                    "meta.helm.sh/release-namespace": "ns",
+                    "helm.sh/resource-policy": policy,
+                },
+            }}))
+        };
+        let keep = |why: &str| Change::Keep { why: why.to_owned() };
+        for (name, live, want) in [
+            ("ours", live("Helm", "r", ""), Change::Delete),
+            ("ours, and kept", live("Helm", "r", "keep"), keep("its resource policy says so")),
+            ("taken over", live("Helm", "s", ""), keep("it belongs to release ns/s now")),
+            ("unmarked", live("me", "r", ""), keep("its ownership marks were removed")),
+        ] {
+            assert_eq!(removal(&key, &live), want, "{name}");
+        }
+        let read = live("Helm", "r", "");
+        assert_eq!(read.as_read(), Precondition::Version { uid: "u", version: "7" });
+        assert_eq!(LiveObject::new(json!({})).as_read(), Precondition::None);
     }
 }

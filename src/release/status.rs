@@ -84,6 +84,14 @@ fn entries(objects: impl Iterator<Item = ObjectRef>) -> Vec<InventoryEntry> {
     entries
 }
 
+/// Whether a revision that `asked` made necessary has come to an end, good or bad.
+pub fn is_heeded(history: &History, asked: &str) -> bool {
+    history.revisions().iter().any(|revision| {
+        !revision.status.is_pending()
+            && revision.facts.as_ref().is_some_and(|facts| facts.forced_at.as_deref() == Some(asked))
+    })
+}
+
 /// The facts of the newest revision that Pintle made, for `lastAttempted*` and the like.
 pub fn last_attempt(history: &History) -> Option<&Facts> {
     history.revisions().iter().rev().find_map(|r| r.facts.as_ref())

@@ -3,14 +3,16 @@
 //! Each call goes on where the last one ended. What tells where that was is the latest revision: its status, the hooks
 //! that its facts list, and which objects are still there.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, compare_kinds, sort_for_execution};
 use pintle_helm::record::Status;
 
 use super::draft::after;
-use super::hook::run_event;
-use super::ownership::{self, Ownership};
+use super::hook::{Progress, cut_short, run_event, still_running};
+use super::ownership;
 use super::targets::{Earlier, TargetObject, Targets};
 use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey};
 use crate::api::{Changes, Reason};
@@ -30,8 +32,15 @@ async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error>
     let Some(number) = begin(cx, history).await? else {
         return Ok(Outcome::Done { changes: Changes::default(), warnings: Vec::new() });
     };
+    if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref())
+        && let Some(parked) = still_running(cx, facts).await
+    {
+        return Ok(parked);
+    }
     let hooks = hooks(cx, history, number);
-    run_hooks(cx, history, number, HookEvent::PreDelete, &hooks).await?;
+    if let Some(parked) = run_hooks(cx, history, number, HookEvent::PreDelete, &hooks).await?.parked() {
+        return Ok(parked);
+    }
     let planned = inventory(cx, history).await?;
     let warnings: Vec<String> =
         planned.iter().filter(|p| matches!(p.change, Change::Keep { .. })).map(ToString::to_string).collect();
@@ -41,7 +50,9 @@ async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error>
     {
         return Ok(parked);
     }
-    run_hooks(cx, history, number, HookEvent::PostDelete, &hooks).await?;
+    if let Some(parked) = run_hooks(cx, history, number, HookEvent::PostDelete, &hooks).await?.parked() {
+        return Ok(parked);
+    }
     forget(cx, history, number).await?;
     let deleted = planned.iter().filter(|p| p.change == Change::Delete).count();
     let changes = Changes { deleted: i64::try_from(deleted).unwrap_or(i64::MAX), ..Changes::default() };
@@ -69,6 +80,9 @@ async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, E
         return Ok(None);
     }
     let has_facts = latest.facts.is_some();
+    if let Some(facts) = latest.facts.as_ref().filter(|_| latest.status.is_pending()) {
+        cut_short(cx, facts).await;
+    }
     if latest.status != Status::Uninstalling || !has_facts {
         history.mark_uninstalling(cx, number, after(cx.policy.timeout)).await?;
     }
@@ -93,16 +107,16 @@ async fn run_hooks(
     number: u32,
     event: HookEvent,
     hooks: &[Hook],
-) -> Result<(), Error> {
+) -> Result<Progress, Error> {
     let due: Vec<&Hook> = hooks.iter().filter(|h| h.runs_at(event)).collect();
     if due.is_empty() {
-        return Ok(());
+        return Ok(Progress::Done);
     }
     match run_event(cx, history, number, event, &due).await {
         // Nothing can be created there any more, and the HelmRelease must not hold its namespace for ever.
         Err(error) if error.reason == Reason::NamespaceTerminating => {
             tracing::warn!(release = %cx.key, %event, error = error.message, "the hooks are left out");
-            Ok(())
+            Ok(Progress::Done)
         }
         ended => ended,
     }
@@ -113,7 +127,7 @@ async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, 
     let base = history.base_of(u32::MAX).into_iter().map(Earlier::of);
     let base: Vec<Earlier> = base.collect::<Result<_, _>>()?;
     let targets = Targets::known(cx, &Manifest::default(), &base).await?;
-    let live = super::live(cx.tenant, targets.refs()).await?;
+    let live = super::live(cx, targets.refs()).await?;
     let mut planned: Vec<Planned> =
         targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live)).collect();
     planned.sort_by(|a, b| compare_kinds(Order::Uninstall, &a.object.kind, &b.object.kind));
@@ -122,14 +136,10 @@ async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, 
 
 fn plan_removal(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
     let found = live.find(&target.object)?.clone();
-    let kept = ownership::is_kept(&target.content) || ownership::is_kept(found.value());
-    let change = match ownership::ownership(&found, key) {
-        _ if kept => Change::Keep { why: "its resource policy says so".to_owned() },
-        Ownership::Ours => Change::Delete,
-        Ownership::Nobody => Change::Keep { why: "its ownership marks were removed".to_owned() },
-        Ownership::Other { name, namespace } => {
-            Change::Keep { why: format!("it belongs to release {namespace}/{name} now") }
-        }
+    let change = if ownership::is_kept(&target.content) {
+        Change::Keep { why: "its resource policy says so".to_owned() }
+    } else {
+        super::prune::removal(key, &found)
     };
     Some(Planned {
         object: target.object.clone(),
@@ -164,7 +174,7 @@ async fn wait_gone(
         return Ok(None);
     }
     let refs = due.iter().map(|p| (p.kind.clone(), p.object.clone())).collect();
-    let live = super::live(cx.tenant, refs).await?;
+    let live = super::live(cx, refs).await?;
     let mut waiting = Vec::new();
     for planned in due {
         let Some(found) = live.find(&planned.object) else { continue };
@@ -183,11 +193,12 @@ async fn wait_gone(
         return Ok(None);
     }
     let facts = history.find(number).and_then(|r| r.facts.as_ref());
-    let deadline = facts.and_then(|f| f.deadline).unwrap_or_else(|| after(cx.policy.timeout));
+    let deadline =
+        facts.and_then(|f| f.over_at(cx.policy.timeout)).unwrap_or_else(|| after(cx.policy.timeout));
     if Timestamp::now() >= deadline {
         return Err(stuck(cx, &waiting));
     }
-    Ok(Some(Outcome::Parked { waiting, deadline, warnings: warnings.to_vec() }))
+    Ok(Some(Outcome::Parked { waiting, deadline, ready: BTreeSet::new(), warnings: warnings.to_vec() }))
 }
 
 fn stuck(cx: &Release<'_>, waiting: &[(crate::cluster::ObjectRef, String)]) -> Error {

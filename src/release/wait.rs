@@ -3,7 +3,7 @@
 //! Nothing here waits: the verdict of one moment is given back, and the controller asks again when a watched object
 //! changes or the deadline comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -47,7 +47,8 @@ pub(super) enum Verdict {
     Failed(Vec<(ObjectRef, String)>),
 }
 
-/// Judges the objects of a plan; those in `known` as they are given, the others are read.
+/// Judges the objects of a plan, and says which are ready: those in `ready` were before, those in `known` are judged as
+/// they are given, the others are read.
 ///
 /// # Errors
 /// The server's refusal.
@@ -55,13 +56,18 @@ pub(super) async fn check(
     cx: &Release<'_>,
     plan: &Plan,
     known: &BTreeMap<ObjectRef, LiveObject>,
-) -> Result<Verdict, Error> {
+    ready: &BTreeSet<ObjectRef>,
+) -> Result<(Verdict, BTreeSet<ObjectRef>), Error> {
     let jobs = cx.policy.wait_for_jobs;
-    let objects: Vec<&Planned> = plan.objects().filter(|p| !is_ready_at_once(&p.object)).collect();
+    let due = |object: &ObjectRef| !is_ready_at_once(object) && !ready.contains(object);
+    let objects: Vec<&Planned> = plan.objects().filter(|p| due(&p.object)).collect();
     let looks = objects.iter().map(|planned| look(cx, planned, known)).collect();
     let live = bounded_until_refused(looks).await?;
     let judged = objects.iter().zip(live).map(|(p, live)| (p.object.clone(), judge(live.as_ref(), jobs)));
-    Ok(verdict(judged.collect()))
+    let judged: Vec<(ObjectRef, Readiness)> = judged.collect();
+    let current = judged.iter().filter(|(_, readiness)| *readiness == Readiness::Current);
+    let ready = ready.iter().cloned().chain(current.map(|(object, _)| object.clone())).collect();
+    Ok((verdict(judged), ready))
 }
 
 async fn look(
@@ -71,7 +77,7 @@ async fn look(
 ) -> Result<Option<LiveObject>, Error> {
     match known.get(&planned.object) {
         Some(live) => Ok(Some(live.clone())),
-        None => read(cx.tenant, &planned.kind, &planned.object).await,
+        None => read(cx, &planned.kind, &planned.object).await,
     }
 }
 
@@ -136,7 +142,7 @@ pub(super) async fn failure(
 
 /// Why a workload has no ready pods, as far as its pods tell. Best effort: an explanation is no reason to fail.
 async fn explain(cx: &Release<'_>, planned: &Planned) -> Option<String> {
-    let live = read(cx.tenant, &planned.kind, &planned.object).await.ok()??;
+    let live = read(cx, &planned.kind, &planned.object).await.ok()??;
     let conditions = live.value().pointer("/status/conditions").and_then(Value::as_array);
     // A pod that admission refuses never exists: only this condition says so.
     let refused =

@@ -60,7 +60,7 @@ fn live(targets: &Targets, documents: &[&str], owner: &ReleaseKey) -> Live {
         }
         objects.insert(target.object.clone(), LiveObject::new(object));
     }
-    Live { objects, read_at: None }
+    Live { objects, ..Live::default() }
 }
 
 fn planned(now: &[&str], earlier: &[Earlier], running: &[&str]) -> Plan {
@@ -257,7 +257,7 @@ fn lost_marks_are_put_back_only_on_what_was_deployed() {
     let bare = |targets: &Targets| {
         let target = &targets.objects[0];
         let object = LiveObject::new(target.content.clone());
-        Live { objects: BTreeMap::from([(target.object.clone(), object)]), read_at: None }
+        Live { objects: BTreeMap::from([(target.object.clone(), object)]), ..Live::default() }
     };
     for (name, deployed, may) in [("it was deployed", true, true), ("its revision failed", false, false)] {
         let earlier = [Earlier { manifest: manifest(&[A1]), deployed }];
@@ -281,7 +281,10 @@ fn definitions_are_created_and_replaced_only_on_request() {
     let there = {
         let target = &targets.crds[0];
         let object = json!({"kind": "CustomResourceDefinition", "metadata": {"name": "xs.x.io", "uid": "u"}});
-        Live { objects: BTreeMap::from([(target.object.clone(), LiveObject::new(object))]), read_at: None }
+        Live {
+            objects: BTreeMap::from([(target.object.clone(), LiveObject::new(object))]),
+            ..Live::default()
+        }
     };
     for (name, crds, live, want) in [
         ("missing", CrdPolicy::Create, Live::default(), true),

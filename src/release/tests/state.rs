@@ -74,6 +74,20 @@ fn going_forward() {
 }
 
 #[test]
+fn a_force_is_heeded_when_its_revision_has_ended() {
+    let forced = |number, status| revision(number, status).with(|f| f.forced_at = Some("now".into()));
+    for (name, revisions, want) in [
+        ("no revision was made", vec![revision(1, Deployed)], false),
+        ("its revision is on the way", vec![revision(1, Deployed), forced(2, PendingUpgrade)], false),
+        ("its revision is deployed", vec![forced(2, Deployed)], true),
+        ("its revision failed", vec![revision(1, Deployed), forced(2, Failed)], true),
+        ("another force", vec![revision(1, Deployed).with(|f| f.forced_at = Some("before".into()))], false),
+    ] {
+        assert_eq!(is_heeded(&history(&revisions), "now"), want, "{name}");
+    }
+}
+
+#[test]
 fn failures_count_while_the_inputs_stay() {
     let failed = |n| revision(n, Failed).failed("WaitTimeout", RetryFact::Soon);
     let other = failed(2).with(|f| f.values_digest = "other".into());

@@ -6,11 +6,11 @@
 use futures::FutureExt;
 use tracing::info;
 
-use super::helm_release::{Inputs, Work};
-use super::store::Key;
-use super::verdict::{Failure, Verdict};
+use super::{Inputs, Work};
 use crate::api::Reason;
 use crate::api::condition::{self, READY};
+use crate::controller::store::Key;
+use crate::controller::verdict::{Failure, Verdict};
 use crate::release::{self, Action, Desired, Draft, History, Release};
 
 impl Work<'_> {

@@ -1,8 +1,13 @@
 //! Runs hooks: in order of weight and name, one after the other.
 //!
-//! A hook's object carries two annotations that its template does not have: the release that it belongs to, because
-//! Helm leaves hooks without an owner, and the run that created it, so that after a crash a hook that is still running
-//! is waited for instead of run twice.
+//! A hook's object carries marks that its template does not have: the release that it belongs to, because Helm leaves
+//! hooks without an owner; the run that created it, so that after a crash a hook that is still running is waited for
+//! instead of run twice; and a label by which those that run are watched.
+//!
+//! Nothing here waits for the end of a hook: one that runs is noted in the record, with its deadline, and looked at
+//! again when the watch tells of it.
+
+mod seen;
 
 use std::time::Duration;
 
@@ -11,22 +16,54 @@ use serde_json::{Value, json};
 
 use pintle_helm::manifest::{DeletePolicy, Hook, HookEvent};
 
-use super::facts::HookFacts;
+use super::facts::{Facts, HookFacts, RunningHook};
 use super::live::read;
 use super::ownership::{self, HOOK_OWNER, Ownership};
 use super::plan::place;
 use super::targets::identify;
 use super::wait::failing_pod;
-use super::{Error, FIELD_MANAGER, History, LiveObject, Release};
+use super::{Error, FIELD_MANAGER, History, LiveObject, Outcome, Release};
 use crate::api::{DeletionPropagation, Reason};
 use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, pod_readiness};
 
+pub use seen::SeenHooks;
+
 /// The annotation with the run that created a hook's object: revision and event.
 const HOOK_RUN: &str = "pintle.dev/hook-run";
-/// The first pause between two looks, doubled up to the longest.
+/// The label of a hook's object, by which those that run are watched.
+pub const HOOK_LABEL: &str = "pintle.dev/hook";
+/// The first pause between two looks at an object that goes, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How far the hooks of an event are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All are done.
+    Done,
+    /// This one runs.
+    Running(Box<RunningHook>),
+}
+
+impl Progress {
+    /// What the action comes to for now, unless all hooks are done.
+    pub(super) fn parked(self) -> Option<Outcome> {
+        match self {
+            Self::Done => None,
+            Self::Running(running) => Some(parked(&running)),
+        }
+    }
+}
+
+fn parked(running: &RunningHook) -> Outcome {
+    Outcome::Parked {
+        waiting: vec![(running.object.clone(), format!("{} hook, still running", running.event))],
+        deadline: running.deadline,
+        ready: std::collections::BTreeSet::new(),
+        warnings: Vec::new(),
+    }
+}
 
 /// How a hook's object stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +80,7 @@ struct HookObject {
     content: Value,
 }
 
-/// Runs all hooks of an event; those that the facts say are done are not run again.
+/// Runs the hooks of an event as far as it goes without waiting; those that the facts say are done are not run again.
 ///
 /// # Errors
 /// The first hook that failed or did not end in time; later ones are not run.
@@ -53,19 +90,26 @@ pub(super) async fn run_event(
     number: u32,
     event: HookEvent,
     hooks: &[&Hook],
-) -> Result<(), Error> {
+) -> Result<Progress, Error> {
     for (at, hook) in hooks.iter().enumerate() {
         let facts = history.find(number).and_then(|r| r.facts.as_ref());
         if facts.is_some_and(|f| f.hook_done(event, &hook.kind, &hook.name)) {
             continue;
         }
-        // What failed before is run anew, not waited for: an uninstall tries again under the same revision.
-        let failed = facts.is_some_and(|f| f.hook_failed(event, &hook.kind, &hook.name));
-        let started_at = Timestamp::now();
-        let result = run(cx, history, number, event, hook, failed).await;
-        if result.as_ref().is_err_and(|e| e.transient) {
-            return result;
-        }
+        let running = facts.and_then(|f| f.running.clone()).filter(|r| r.is(event, &hook.kind, &hook.name));
+        let started_at = running.as_ref().map_or_else(Timestamp::now, |r| r.started_at);
+        let result = run(cx, history, number, event, hook, running.as_ref()).await;
+        let result = match result {
+            Err(error) if error.transient => return Err(error),
+            Ok(Progress::Running(now)) => {
+                if running.as_ref() != Some(&*now) {
+                    history.note(cx, number, &|facts| facts.note_running(RunningHook::clone(&now))).await?;
+                }
+                return Ok(Progress::Running(now));
+            }
+            Ok(Progress::Done) => Ok(()),
+            Err(error) => Err(error),
+        };
         let done = HookFacts {
             event: event.as_str().to_owned(),
             kind: hook.kind.clone(),
@@ -87,36 +131,125 @@ pub(super) async fn run_event(
     for hook in hooks.iter().rev() {
         delete_by(cx, hook, DeletePolicy::HookSucceeded).await;
     }
-    Ok(())
+    Ok(Progress::Done)
 }
 
-/// Runs one hook to its end.
+/// Whether the hook that the record says is running still is: one read instead of a new plan. None when it is not, or
+/// cannot be read; the plan goes on from there.
+pub(super) async fn still_running(cx: &Release<'_>, facts: &Facts) -> Option<Outcome> {
+    let (before, after) = facts.action.events();
+    // One that was left by an action that an uninstall ended counts for nothing.
+    let current = |r: &&RunningHook| [before, after].iter().any(|event| r.event == event.as_str());
+    let running = facts.running.as_ref().filter(current).filter(|r| Timestamp::now() < r.deadline)?;
+    let kind = cx.discovery.kind(&running.object).await.ok()?;
+    let live = read(cx, &kind, &running.object).await.ok()??;
+    let same = live.uid() == Some(running.uid.as_str());
+    (same && state(live.value()) == HookState::Running).then(|| parked(running))
+}
+
+/// Deletes the object of a hook that runs for a revision that is given up: nobody waits for its end any more, and the
+/// next revision's hooks must not run beside it. Best effort.
+pub(super) async fn cut_short(cx: &Release<'_>, facts: &Facts) {
+    let Some(running) = &facts.running else { return };
+    let Ok(kind) = cx.discovery.kind(&running.object).await else { return };
+    let (uid, propagation) = (Some(running.uid.as_str()), DeletionPropagation::Background);
+    if let Err(error) = cx.tenant.delete(&kind, &running.object, uid, propagation).await {
+        tracing::warn!(%error, "failed to delete the running hook of a revision that is given up");
+    }
+}
+
+/// Begins one hook, or looks at how it stands. `running` is what the record says of it.
 async fn run(
     cx: &Release<'_>,
     history: &History,
     number: u32,
     event: HookEvent,
     hook: &Hook,
-    anew: bool,
-) -> Result<(), Error> {
+    running: Option<&RunningHook>,
+) -> Result<Progress, Error> {
+    let facts = history.find(number).and_then(|r| r.facts.as_ref());
+    // What failed before is run anew, not waited for: an uninstall tries again under the same revision.
+    let anew = facts.is_some_and(|f| f.hook_failed(event, &hook.kind, &hook.name)) && running.is_none();
     // With the time of the action: numbers begin again when a release is installed anew.
-    let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at).unwrap_or_default();
-    let run = format!("{number}/{event}/{begun}");
+    let begun = facts.and_then(|f| f.started_at).unwrap_or_default();
+    let mark = format!("{number}/{event}/{begun}");
     for mut target in objects(cx, hook).await? {
         ownership::set(&mut target.content, "annotations", HOOK_OWNER, &cx.key.to_string());
-        ownership::set(&mut target.content, "annotations", HOOK_RUN, &run);
-        let live = read(cx.tenant, &target.kind, &target.object).await?.filter(|_| !anew);
-        let attached = live.filter(|live| live.annotation(HOOK_RUN) == Some(&run) && is_hook_of(live, cx));
-        let created = match attached {
-            Some(live) => live,
-            None => {
+        ownership::set(&mut target.content, "annotations", HOOK_RUN, &mark);
+        ownership::set(&mut target.content, "labels", HOOK_LABEL, "true");
+        let recorded = running.filter(|r| r.object == target.object);
+        let live = read(cx, &target.kind, &target.object).await?.filter(|_| !anew);
+        let attached = live.filter(|live| live.annotation(HOOK_RUN) == Some(&mark) && is_hook_of(live, cx));
+        let live = match (attached, recorded) {
+            (Some(live), _) => live,
+            (None, Some(recorded)) => match gone(cx, event, hook, &target, recorded)? {
+                Gone::Succeeded => continue,
+                // Whether it succeeded is known to nobody.
+                Gone::Unknown => create(cx, hook, &target).await?,
+            },
+            (None, None) => {
                 clear_way(cx, history, number, hook, &target).await?;
                 create(cx, hook, &target).await?
             }
         };
-        finish(cx, event, hook, &target, created).await?;
+        let recorded = recorded.filter(|r| live.uid() == Some(r.uid.as_str()));
+        let deadline = recorded.map_or_else(|| deadline(cx, &live), |r| r.deadline);
+        match state(live.value()) {
+            HookState::Succeeded => {}
+            HookState::Failed(text) => {
+                let detail =
+                    failing_pod(cx, live.value()).await.map(|t| format!("; {t}")).unwrap_or_default();
+                return Err(failed(event, hook, &target, &format!("{text}{detail}")));
+            }
+            HookState::Running if Timestamp::now() >= deadline => {
+                return Err(timeout(cx, event, hook, &target, &live).await);
+            }
+            HookState::Running => {
+                return Ok(Progress::Running(Box::new(RunningHook {
+                    event: event.as_str().to_owned(),
+                    kind: hook.kind.clone(),
+                    name: hook.name.clone(),
+                    object: target.object,
+                    uid: live.uid().unwrap_or_default().to_owned(),
+                    started_at: recorded.or(running).map_or_else(Timestamp::now, |r| r.started_at),
+                    deadline,
+                })));
+            }
+        }
     }
-    Ok(())
+    Ok(Progress::Done)
+}
+
+fn failed(event: HookEvent, hook: &Hook, target: &HookObject, text: &str) -> Error {
+    let message = format!("{event} hook {} ({}) failed: {text}", target.object, hook.path);
+    Error::new(Reason::HookFailed, Retry::Soon, message).about(&target.object)
+}
+
+/// What is to be thought of a hook's object that ran and is gone.
+#[derive(Debug)]
+enum Gone {
+    Succeeded,
+    Unknown,
+}
+
+/// Judges a hook's object that is gone by what was seen of it last. A Job with a time to live goes by itself when it
+/// has ended, well or not: one that nobody saw is run again.
+fn gone(
+    cx: &Release<'_>,
+    event: HookEvent,
+    hook: &Hook,
+    target: &HookObject,
+    recorded: &RunningHook,
+) -> Result<Gone, Error> {
+    match cx.hooks.end_of(&recorded.uid) {
+        Some(HookState::Succeeded) => Ok(Gone::Succeeded),
+        Some(HookState::Failed(text)) => Err(failed(event, hook, target, &text)),
+        _ if target.content.pointer("/spec/ttlSecondsAfterFinished").is_some() => Ok(Gone::Unknown),
+        _ => {
+            let message = format!("{event} hook {} ({}) was deleted while it ran", target.object, hook.path);
+            Err(Error::new(Reason::HookFailed, Retry::Soon, message).about(&target.object))
+        }
+    }
 }
 
 /// Deletes what a run before has left, as the policy says.
@@ -127,7 +260,7 @@ async fn clear_way(
     hook: &Hook,
     target: &HookObject,
 ) -> Result<(), Error> {
-    let Some(live) = read(cx.tenant, &target.kind, &target.object).await? else { return Ok(()) };
+    let Some(live) = read(cx, &target.kind, &target.object).await? else { return Ok(()) };
     // helm leaves no marks on its hooks: there the records of earlier revisions tell. A pending one does not count,
     // since it lists the hook in any case.
     let pending = history.find(number).filter(|r| r.status.is_pending()).map_or(0, |r| r.number);
@@ -155,7 +288,7 @@ async fn clear_way(
     cx.tenant.delete(&target.kind, &target.object, live.uid(), DeletionPropagation::Background).await?;
     let deadline = super::draft::after(cx.policy.timeout);
     let mut pause = FIRST_PAUSE;
-    while read(cx.tenant, &target.kind, &target.object).await?.is_some_and(|now| now.uid() == live.uid()) {
+    while read(cx, &target.kind, &target.object).await?.is_some_and(|now| now.uid() == live.uid()) {
         if Timestamp::now() >= deadline {
             let message = format!(
                 "{} of the last run is still being deleted after {} s; finalizers: {}",
@@ -176,47 +309,6 @@ async fn create(cx: &Release<'_>, hook: &Hook, target: &HookObject) -> Result<Li
     let applied =
         cx.tenant.apply(&target.kind, &target.object, &target.content, FIELD_MANAGER, options).await;
     applied.map(|a| LiveObject::new(a.object)).map_err(|e| Error::from_template(e, &hook.path))
-}
-
-/// Looks at a hook's object until it is done or the time is over.
-async fn finish(
-    cx: &Release<'_>,
-    event: HookEvent,
-    hook: &Hook,
-    target: &HookObject,
-    created: LiveObject,
-) -> Result<(), Error> {
-    let deadline = deadline(cx, &created);
-    let mut live = created;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match state(&target.object, live.value()) {
-            HookState::Succeeded => return Ok(()),
-            HookState::Failed(text) => {
-                let detail =
-                    failing_pod(cx, live.value()).await.map(|t| format!("; {t}")).unwrap_or_default();
-                let message =
-                    format!("{event} hook {} ({}) failed: {text}{detail}", target.object, hook.path);
-                return Err(Error::new(Reason::HookFailed, Retry::Soon, message).about(&target.object));
-            }
-            HookState::Running => {}
-        }
-        if Timestamp::now() >= deadline {
-            return Err(timeout(cx, event, hook, target, &live).await);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-        match read(cx.tenant, &target.kind, &target.object).await? {
-            Some(now) if now.uid() == live.uid() => live = now,
-            // A Job with a time to live goes by itself once it is done.
-            None if live.value().pointer("/spec/ttlSecondsAfterFinished").is_some() => return Ok(()),
-            _ => {
-                let message =
-                    format!("{event} hook {} ({}) was deleted while it ran", target.object, hook.path);
-                return Err(Error::new(Reason::HookFailed, Retry::Soon, message).about(&target.object));
-            }
-        }
-    }
 }
 
 async fn timeout(
@@ -250,12 +342,14 @@ fn deadline(cx: &Release<'_>, created: &LiveObject) -> Timestamp {
 }
 
 /// Whether a run is over: Pods and Jobs are waited for, everything else is done when it exists.
-fn state(object: &ObjectRef, live: &Value) -> HookState {
+fn state(live: &Value) -> HookState {
     let condition = |type_: &str| {
         let conditions = live.pointer("/status/conditions")?.as_array()?;
         conditions.iter().find(|c| c["type"] == type_ && c["status"] == "True")
     };
-    match (object.group.as_str(), object.kind.as_str()) {
+    let text = |key: &str| live[key].as_str().unwrap_or_default();
+    let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+    match (group, text("kind")) {
         ("batch", "Job") => match (condition("Failed"), condition("Complete")) {
             (Some(failed), _) => {
                 let text = |key: &str| failed[key].as_str().unwrap_or_default();
@@ -283,7 +377,7 @@ async fn delete_by(cx: &Release<'_>, hook: &Hook, policy: DeletePolicy) {
     }
     let Ok(targets) = objects(cx, hook).await else { return };
     for target in targets {
-        let Ok(Some(live)) = read(cx.tenant, &target.kind, &target.object).await else { continue };
+        let Ok(Some(live)) = read(cx, &target.kind, &target.object).await else { continue };
         if !is_hook_of(&live, cx) {
             continue;
         }
@@ -343,52 +437,49 @@ mod tests {
 
     #[test]
     fn only_pods_and_jobs_run() {
-        let object = |group: &str, kind: &str| ObjectRef {
-            group: group.into(),
-            version: "v1".into(),
-            kind: kind.into(),
-            namespace: "ns".into(),
-            name: "h".into(),
+        let object = |api_version: &str, kind: &str, rest: Value| {
+            let mut object = json!({"apiVersion": api_version, "kind": kind});
+            object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            object
         };
         let job = |conditions: Value| json!({"status": {"conditions": conditions}});
         let failed = |text: &str| HookState::Failed(text.to_owned());
-        for (name, object, live, want) in [
-            ("a ConfigMap", object("", "ConfigMap"), json!({}), HookState::Succeeded),
-            ("a new Job", object("batch", "Job"), json!({}), HookState::Running),
+        for (name, live, want) in [
+            ("a ConfigMap", object("v1", "ConfigMap", json!({})), HookState::Succeeded),
+            ("a new Job", object("batch/v1", "Job", json!({})), HookState::Running),
             (
                 "a complete Job",
-                object("batch", "Job"),
-                job(json!([{"type": "Complete", "status": "True"}])),
+                object("batch/v1", "Job", job(json!([{"type": "Complete", "status": "True"}]))),
                 HookState::Succeeded,
             ),
             (
                 "a failed Job",
-                object("batch", "Job"),
-                job(
-                    json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "no"}]),
+                object(
+                    "batch/v1",
+                    "Job",
+                    job(
+                        json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "no"}]),
+                    ),
                 ),
                 failed("BackoffLimitExceeded: no"),
             ),
             (
                 "a ready Pod still runs",
-                object("", "Pod"),
-                json!({"status": {"phase": "Running"}}),
+                object("v1", "Pod", json!({"status": {"phase": "Running"}})),
                 HookState::Running,
             ),
             (
                 "a Pod that ended",
-                object("", "Pod"),
-                json!({"status": {"phase": "Succeeded"}}),
+                object("v1", "Pod", json!({"status": {"phase": "Succeeded"}})),
                 HookState::Succeeded,
             ),
             (
                 "a failed Pod",
-                object("", "Pod"),
-                json!({"status": {"phase": "Failed"}}),
+                object("v1", "Pod", json!({"status": {"phase": "Failed"}})),
                 failed("the pod failed"),
             ),
         ] {
-            assert_eq!(state(&object, &live), want, "{name}");
+            assert_eq!(state(&live), want, "{name}");
         }
     }
 }

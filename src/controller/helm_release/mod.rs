@@ -1,0 +1,316 @@
+//! Reconciles a HelmRelease: one decision, carried out as far as it goes without waiting.
+//!
+//! The way of one reconcile is drawn in the crate's documentation; `forward` reads like it, and
+//! each module below is a part of it. What waits (for a dependency, a chart, readiness) is woken by a watch and comes
+//! through here again.
+
+mod adopt;
+mod identity;
+mod inputs;
+mod removal;
+mod render;
+mod report;
+mod revision;
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DynamicObject;
+use tracing::{debug, error, warn};
+
+use self::inputs::Inputs;
+use super::publish::HELM_RELEASE;
+use super::store::{Key, Seen};
+use super::verdict::{self, Failure, Verdict};
+use super::{Operator, Requeue, dereference};
+use crate::api::condition::{self, READY, STALLED};
+use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason, Target};
+use crate::cluster::masking::Redactions;
+use crate::cluster::{Retry, TenantClient, chain};
+use crate::release::{
+    self, Action, Decision, Desired, History, Observation, Owner, Policy, Release, ReleaseKey, ReleaseState,
+};
+
+/// Whether the release is as its current generation asks.
+pub fn is_ready(release: &HelmRelease) -> bool {
+    release.status.as_ref().is_some_and(|status| {
+        status.observed_generation == release.metadata.generation
+            && condition::is_true(&status.conditions, READY)
+    })
+}
+
+/// Looks at one HelmRelease.
+pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
+    let object = match operator.helm_releases.see(key) {
+        Some(Seen::Valid(object)) => object,
+        Some(Seen::Invalid(object, problem)) => return refuse(operator, key, &object, &problem).await,
+        None => {
+            operator.forget_release(key);
+            return Requeue::OnChange;
+        }
+    };
+    let work = Work::new(operator, key, &object);
+    if object.metadata.deletion_timestamp.is_some() {
+        return work.delete().await;
+    }
+    if object.spec.suspend {
+        return Requeue::OnChange;
+    }
+    work.reconcile().await
+}
+
+/// An object that does not fit its type: nothing is done for it, and its status says so.
+async fn refuse(operator: &Operator, key: &Key, object: &DynamicObject, problem: &str) -> Requeue {
+    error!(release = %key, problem, "the object does not fit its schema; is the CRD current?");
+    let mut status =
+        HelmReleaseStatus { observed_generation: object.metadata.generation, ..Default::default() };
+    let (generation, now) = (object.metadata.generation, Timestamp::now());
+    let message = format!("the object does not fit its schema: {problem}");
+    for (type_, value) in [(READY, condition::Status::False), (STALLED, condition::Status::True)] {
+        condition::set(&mut status.conditions, type_, value, Reason::InvalidSpec, &message, generation, now);
+    }
+    // The rest of the status stays as it is: only what is set here is merged in.
+    if let Err(error) = operator.publisher.status(HELM_RELEASE, key, None, &status).await {
+        warn!(release = %key, error = chain(&error), "the status could not be written");
+    }
+    Requeue::OnChange
+}
+
+/// One look at one HelmRelease.
+pub(super) struct Work<'a> {
+    pub(super) operator: &'a Operator,
+    pub(super) key: &'a Key,
+    pub(super) object: &'a HelmRelease,
+    pub(super) target: Target,
+    redactions: Redactions,
+}
+
+/// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
+pub(super) struct Account {
+    verdict: Verdict,
+    history: Option<History>,
+}
+
+impl Account {
+    pub(super) fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
+        Self { verdict: Verdict::Failed(failure.into()), history }
+    }
+}
+
+impl<'a> Work<'a> {
+    /// A look at `object`, which is the one of `key`.
+    pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
+        Self { operator, key, object, target: object.target(), redactions: Redactions::default() }
+    }
+}
+
+impl Work<'_> {
+    async fn reconcile(mut self) -> Requeue {
+        let account = match self.prepare().await {
+            Ok(client) => self.forward(&client).await,
+            Err(failure) => Account::failed(failure, None),
+        };
+        self.publish(account).await
+    }
+
+    /// What must hold before anything is done: the finalizer, the identity, the target.
+    async fn prepare(&self) -> Result<TenantClient, Failure> {
+        self.ensure_finalizer().await?;
+        let client = self.tenant()?;
+        let Some(old) = self.last_status().and_then(|s| s.target).filter(|old| *old != self.target) else {
+            return Ok(client);
+        };
+        match self.object.spec.on_target_change {
+            OnTargetChange::Deny => Err(Failure::new(
+                Reason::TargetChanged,
+                Retry::OnChange,
+                format!(
+                    "the release was deployed as {}/{} (record in {}); releaseName, targetNamespace and storageNamespace \
+                     cannot change any more: set them back, or set onTargetChange: Reinstall",
+                    old.target_namespace, old.release_name, old.storage_namespace
+                ),
+            )),
+            OnTargetChange::Reinstall => {
+                self.uninstall(&client, &ReleaseKey::from(&old)).await?;
+                Ok(client)
+            }
+        }
+    }
+
+    /// The pipeline: resolve → dereference → observe → assess → decide, and then what was decided.
+    async fn forward(&mut self, client: &TenantClient) -> Account {
+        let (key, owner) = (ReleaseKey::from(&self.target), self.owner());
+        let inputs = match self.held() {
+            Some(_) => None,
+            None => match self.inputs(client).await {
+                Ok(inputs) => Some(inputs),
+                Err(verdict) => return self.without_inputs(client, &key, &owner, verdict).await,
+            },
+        };
+        let observed = match release::observe(client, &key).await {
+            Ok(observed) => observed,
+            Err(error) => return Account::failed(self.explain(error).await, None),
+        };
+        let desired = self.desired(&observed.history, &owner, inputs.as_ref());
+        let decision = self.decide(&observed, &desired);
+        // Without the texts of old failures: those are redacted where they are published.
+        debug!(release = %self.key, action = ?decision.action(), "decided");
+        let action = decision.action().unwrap_or(Action::Upgrade);
+        let policy = Policy::new(&self.object.spec, action);
+        let discovery = &self.operator.discovery;
+        let hooks = &self.operator.hooks;
+        let cx = Release { tenant: client, discovery, key: &key, policy: &policy, owner: &owner, hooks };
+        let mut history = observed.history;
+        let done = self.carry_out(&cx, &mut history, &desired, inputs, decision, action).await;
+        // Who is entered here is asked, when the process ends, to write down that it was interrupted.
+        if !history.latest().is_some_and(|r| r.status.is_pending()) {
+            self.operator.parking.leave(&key, self.key);
+        }
+        Account { verdict: done.unwrap_or_else(Verdict::Failed), history: Some(history) }
+    }
+
+    /// The inputs cannot be had now; what is pending goes on all the same, from its record.
+    async fn without_inputs(
+        &self,
+        client: &TenantClient,
+        key: &ReleaseKey,
+        owner: &Owner,
+        verdict: Verdict,
+    ) -> Account {
+        let mut history = match release::observe(client, key).await {
+            Ok(observed) => observed.history,
+            Err(_) => return Account { verdict, history: None },
+        };
+        let pending = history.latest().filter(|r| {
+            r.status.is_pending() && r.facts.as_ref().is_some_and(|f| f.owner_name == owner.name)
+        });
+        let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
+        let policy = Policy::new(&self.object.spec, Action::Upgrade);
+        let (discovery, hooks) = (&self.operator.discovery, &self.operator.hooks);
+        let cx = Release { tenant: client, discovery, key, policy: &policy, owner, hooks };
+        let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
+        Account { verdict, history: Some(history) }
+    }
+
+    /// What is asked for: the inputs, or without them the content of the revision that the release is held at.
+    fn desired(&self, history: &History, owner: &Owner, inputs: Option<&Inputs>) -> Desired {
+        let desired = match (inputs, self.held()) {
+            (Some(inputs), _) => {
+                let spec =
+                    pintle_helm::manifest::digest_object(&dereference::relevant_spec(&self.object.spec));
+                Desired::forward(history, owner, &inputs.chart.digest, &inputs.values, &spec)
+            }
+            (None, to) => Desired::held(owner, to.unwrap_or_default()),
+        };
+        // The status may be behind its storage.
+        let forced = self.force_at().is_some_and(|asked| !release::is_heeded(history, asked));
+        desired.forced(forced).settled(self.is_settled())
+    }
+
+    /// assess and decide, with what is known of the other HelmReleases.
+    fn decide(&self, observed: &Observation, desired: &Desired) -> Decision {
+        let mut state = release::assess(observed, desired);
+        if let ReleaseState::Claimed { owner, .. } = &state
+            && self.operator.is_gone(owner)
+        {
+            // A HelmRelease that was removed without its release (deletionPolicy Orphan) has no claim any more.
+            state = release::assess(observed, &desired.clone().taking_over(true));
+        }
+        if matches!(state, ReleaseState::Unmanaged { .. })
+            && let Some(rival) = self.rival()
+        {
+            state = ReleaseState::Claimed { owner: rival.to_string(), holder: "helm".to_owned() };
+        }
+        release::decide(&state, desired, Timestamp::now())
+    }
+
+    /// Does what was decided.
+    async fn carry_out(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        desired: &Desired,
+        inputs: Option<Inputs>,
+        decision: Decision,
+        action: Action,
+    ) -> Result<Verdict, Failure> {
+        let missing = || Failure::defect("new content was decided for a release that is held");
+        match decision {
+            Decision::Nothing => self.rest(cx, history, desired).await,
+            Decision::Install | Decision::Upgrade => {
+                self.advance(cx, history, desired, inputs.ok_or_else(missing)?, action).await
+            }
+            Decision::Adopt { revision } => {
+                let inputs = inputs.ok_or_else(missing)?;
+                match self.adopt(cx, history, desired, &inputs, revision).await? {
+                    Some(verdict) => Ok(verdict),
+                    None => self.advance(cx, history, desired, inputs, action).await,
+                }
+            }
+            Decision::Rollback { to } => self.roll_back(cx, history, to).await,
+            Decision::Resume { revision } => self.resume(cx, history, revision).await,
+            Decision::Supersede { revision, reason, message } => {
+                let error = release::Error::new(reason, Retry::Soon, message);
+                release::give_up(cx, history, revision, &error).boxed().await?;
+                Ok(Verdict::Again(Duration::ZERO))
+            }
+            Decision::Uninstall => {
+                self.uninstall(cx.tenant, cx.key).await?;
+                Ok(Verdict::Again(Duration::ZERO))
+            }
+            Decision::Stall { reason, message } => Err(Failure::new(reason, Retry::OnChange, message)),
+            Decision::Later { after, reason, message } => {
+                Err(Failure::new(reason, Retry::Soon, message).again_after(after))
+            }
+        }
+    }
+
+    /// Nothing is to be done but what an earlier process may have left over.
+    async fn rest(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        desired: &Desired,
+    ) -> Result<Verdict, Failure> {
+        release::tidy(cx, history, desired.rollback_to).boxed().await?;
+        Ok(Verdict::Settled { inventory: self.missed_inventory(cx, history).await })
+    }
+
+    /// The inventory, when the status does not have that of the deployed revision: the process that deployed it ended
+    /// before it could tell, or somebody else did.
+    async fn missed_inventory(&self, cx: &Release<'_>, history: &History) -> Option<Vec<InventoryEntry>> {
+        let deployed = history.deployed()?;
+        let is_known = self.last_status().is_some_and(|status| {
+            status.last_applied_revision == Some(i64::from(deployed.number)) && !status.inventory.is_empty()
+        });
+        if is_known {
+            return None;
+        }
+        // What cannot be read any more, such as a kind that is gone, must not keep a release from being ready.
+        release::recorded_inventory(cx, deployed).boxed().await.ok()
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        Owner {
+            uid: self.object.metadata.uid.clone().unwrap_or_default(),
+            name: self.key.to_string(),
+            holder: self.operator.settings.identity.clone(),
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        verdict::is_settled(self.last_status().as_ref(), self.object.metadata.generation)
+    }
+
+    /// The revision that `rollbackTo` names.
+    fn held(&self) -> Option<u32> {
+        self.object.spec.rollback_to.and_then(|to| u32::try_from(to).ok())
+    }
+
+    /// The value of the annotation that asks for a new revision, until the status says that it was heeded.
+    fn force_at(&self) -> Option<&str> {
+        let handled = self.last_status().and_then(|s| s.last_handled_force_at);
+        self.object.annotation(FORCE_AT).filter(|asked| handled.as_deref() != Some(*asked))
+    }
+}

@@ -1,0 +1,104 @@
+//! coalesce and render, on the blocking pool.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pintle_helm::chart::Chart;
+use pintle_helm::manifest::Manifest;
+use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
+use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
+
+use super::{Inputs, Work};
+use crate::api::Reason;
+use crate::cluster::{Retry, chain};
+use crate::controller::lookup::ClusterLookup;
+use crate::controller::verdict::Failure;
+use crate::release::{self, Action, Release};
+
+/// Rendering may take this long.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Rendering sees no older picture of the served kinds than this.
+const DISCOVERY_AGE: Duration = Duration::from_secs(60);
+
+impl Work<'_> {
+    /// coalesce and render, on the blocking pool.
+    pub(super) async fn render(
+        &self,
+        cx: &Release<'_>,
+        revision: u32,
+        inputs: Inputs,
+        action: Action,
+    ) -> Result<(Coalesced, Manifest), Failure> {
+        // Charts ask for kinds that may have been installed since.
+        let served = self.operator.discovery.refresh(DISCOVERY_AGE).await.map_err(release::Error::from)?;
+        let (git, major, minor) = &served.version;
+        let capabilities = Capabilities {
+            kube_version: KubeVersion::served(git, major, minor),
+            api_versions: served.api_versions.iter().cloned().collect(),
+        };
+        let spec = &self.object.spec;
+        let skip_schema = match action {
+            Action::Install => spec.install.disable_schema_validation,
+            _ => spec.upgrade.disable_schema_validation,
+        };
+        let facts = ReleaseFacts {
+            name: cx.key.name.clone(),
+            namespace: cx.key.namespace.clone(),
+            revision,
+            is_upgrade: action != Action::Install,
+        };
+        let lookup: Arc<dyn Lookup> =
+            Arc::new(ClusterLookup::new(cx.tenant.clone(), Arc::clone(&self.operator.discovery)));
+        let files = spec.chart.values_files.clone();
+        let compat = spec.helm_compat.into();
+        let redactions = self.redactions.clone();
+        let work = move || {
+            let layers = with_values_files(&inputs, &files)?;
+            let options = CoalesceOptions { skip_schema_validation: skip_schema, compat };
+            let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
+            let options = RenderOptions {
+                deadline: Some(Instant::now() + RENDER_TIMEOUT),
+                compat,
+                ..RenderOptions::default()
+            };
+            let manifest =
+                render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &options)
+                    .map_err(|e| Failure::of_render(&e))?;
+            Ok((coalesced, manifest))
+        };
+        let rendered = tokio::task::spawn_blocking(work).await;
+        let rendered = rendered.unwrap_or_else(|_| Err(Failure::defect("rendering was cut short")));
+        rendered.map_err(|failure: Failure| failure.redacted(&redactions))
+    }
+}
+
+/// The chart with the named files in place of its values.yaml, and the user's values.
+///
+/// # Compatibility
+/// As Flux's `spec.chart.spec.valuesFiles`: the files are merged in order, values.yaml is not implied.
+fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<Chart>, Values), Failure> {
+    let chart = &inputs.chart.chart;
+    if files.is_empty() {
+        return Ok((Arc::clone(chart), inputs.values.clone()));
+    }
+    let mut layers = Vec::with_capacity(files.len());
+    for name in files {
+        if name == "values.yaml" {
+            layers.push(chart.values.clone());
+            continue;
+        }
+        let file = chart.files.iter().find(|f| &*f.name == name.as_str()).ok_or_else(|| {
+            let message =
+                format!("chart {}-{} has no file `{name}`", inputs.chart.name, inputs.chart.version);
+            Failure::new(Reason::ValuesInvalid, Retry::OnChange, message)
+        })?;
+        let layer = Values::from_yaml(&file.data).map_err(|e| {
+            let message = format!("file `{name}` of chart {}: {}", inputs.chart.name, chain(&e));
+            Failure::new(Reason::ValuesInvalid, Retry::OnChange, message)
+        })?;
+        layers.push(layer);
+    }
+    let mut chart = Chart::clone(chart);
+    chart.values = merge_layers(layers);
+    Ok((Arc::new(chart), inputs.values.clone()))
+}

@@ -1,0 +1,108 @@
+//! publish: what became of a release, as status and events, and when to look again.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::{Account, Work};
+use crate::api::{HelmReleaseStatus, Reason};
+use crate::cluster::chain;
+use crate::controller::publish::{HELM_RELEASE, reference};
+use crate::controller::verdict::{Verdict, View, status};
+use crate::controller::{Requeue, jitter};
+
+/// An action that takes longer than this is told of before it ends.
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+
+impl Work<'_> {
+    pub(super) async fn event(&self, good: bool, reason: Reason, note: &str) {
+        let regarding = reference(HELM_RELEASE, self.object);
+        let note = self.redactions.apply(note);
+        self.operator.publisher.event(&regarding, good, reason, "Reconcile", &note).await;
+    }
+
+    pub(super) fn last_status(&self) -> Option<HelmReleaseStatus> {
+        let uid = self.object.metadata.uid.as_ref();
+        let written = self.operator.remember(self.key, uid, |memory| memory.status.clone());
+        written.or_else(|| self.object.status.clone())
+    }
+
+    /// publish: status, events, and when to look again.
+    pub(in crate::controller) async fn publish(self, account: Account) -> Requeue {
+        let Account { verdict, history } = account;
+        let verdict = match verdict {
+            Verdict::Failed(failure) => Verdict::Failed(failure.redacted(&self.redactions)),
+            other => other,
+        };
+        let old = self.last_status();
+        let now = Timestamp::now();
+        let failures = self.operator.count_failure(self.key, self.object, &verdict);
+        let requeue = self.requeue(&verdict, failures);
+        if let Verdict::Again(after) = verdict {
+            return Requeue::After(after);
+        }
+        if let Verdict::Waiting { begun, .. } = &verdict {
+            let elapsed = begun.map_or(Duration::ZERO, |b| {
+                Duration::try_from(now.duration_since(b)).unwrap_or(Duration::ZERO)
+            });
+            if elapsed < PROGRESS_AFTER {
+                return Requeue::After((PROGRESS_AFTER - elapsed).min(Duration::from_secs(2)));
+            }
+        }
+        let view = View {
+            target: &self.target,
+            old: old.as_ref(),
+            history: history.as_ref(),
+            verdict: &verdict,
+            failures,
+            now,
+        };
+        let new = status(self.object, &view);
+        self.tell(&verdict, old.as_ref()).await;
+        let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
+        match written {
+            Ok(()) => {
+                let uid = self.object.metadata.uid.as_ref();
+                self.operator.remember(self.key, uid, |memory| memory.status = Some(new));
+                requeue
+            }
+            Err(error) => {
+                warn!(release = %self.key, error = chain(&error), "the status could not be written");
+                Requeue::After(Duration::from_secs(5))
+            }
+        }
+    }
+
+    pub(super) fn requeue(&self, verdict: &Verdict, failures: u32) -> Requeue {
+        let interval = self.object.spec.interval.0;
+        match verdict {
+            Verdict::Settled { .. } | Verdict::Done { .. } => Requeue::After(jitter(interval)),
+            Verdict::Again(after) => Requeue::After(*after),
+            Verdict::Waiting { deadline, .. } => Requeue::After(until(*deadline)),
+            Verdict::Failed(failure) => failure.requeue(failures, interval),
+        }
+    }
+
+    /// Events: one for each end of an action, one for each new failure.
+    pub(super) async fn tell(&self, verdict: &Verdict, old: Option<&HelmReleaseStatus>) {
+        match verdict {
+            Verdict::Done { action, revision, summary, .. } => {
+                let note = format!("{} of revision {revision} succeeded: {summary}", action.as_str());
+                info!(release = %self.key, revision, action = action.as_str(), "succeeded");
+                self.event(true, action.succeeded(), &note).await;
+            }
+            Verdict::Failed(failure) if failure.is_news(old) => {
+                warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
+                self.event(false, failure.reason, &failure.message).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How long until `moment`; a short while when it has passed.
+fn until(moment: Timestamp) -> Duration {
+    let left = moment.duration_since(Timestamp::now());
+    Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_millis(100))
+}
