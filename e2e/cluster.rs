@@ -363,12 +363,17 @@ impl Cluster {
 
     /// Runs helm 3; what it printed, or its complaint as an error.
     pub async fn helm3(&self, args: &[&str]) -> anyhow::Result<String> {
-        succeeded("helm3", args, self.run(&self.tools.helm3, args, "").await?)
+        succeeded("helm3", args, self.try_helm3(args).await?)
     }
 
     /// Runs helm.
     pub async fn try_helm(&self, args: &[&str]) -> anyhow::Result<Printed> {
         self.run(&self.tools.helm, args, "").await
+    }
+
+    /// Runs helm 3.
+    pub async fn try_helm3(&self, args: &[&str]) -> anyhow::Result<Printed> {
+        self.run(&self.tools.helm3, args, "").await
     }
 
     /// Applies objects, as `kubectl apply -f -`.

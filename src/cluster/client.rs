@@ -5,8 +5,8 @@
 //! identity, which the server would treat as no impersonation at all, cannot be built.
 //!
 //! Of kube's defaults three are replaced: its retry layer (15 tries, up to 1000 s apart, for every verb) by a
-//! short one of ours, its missing read timeout by one for each request, and its unbounded concurrency by a
-//! limit for the process.
+//! short one of ours, its missing timeouts by one for each request, lists and watches included, and its unbounded
+//! concurrency by a limit for the process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
+use kube::client::{Body, ClientBuilder};
 use kube::core::response::Status;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tower::timeout::TimeoutLayer;
 
 use super::{Class, Error, Fence, Kind, ObjectRef};
 use crate::api::DeletionPropagation;
@@ -29,6 +30,9 @@ const CONCURRENCY: usize = 64;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// A write must answer within this time: admission webhooks may take 30 s each.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+/// An answer that has begun, a watch included, goes on within this time: the server says about once a minute how far
+/// a watch has come, even when nothing happens.
+const SILENCE_LIMIT: Duration = Duration::from_secs(210);
 /// Largest answer that is read.
 const ANSWER_LIMIT: usize = 64 << 20;
 /// Tries of one request while the server is overloaded or unreachable.
@@ -52,9 +56,9 @@ impl Connection {
     pub fn new(mut config: kube::Config) -> Result<Self, kube::Error> {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
-        // Watches are long answers; each other request has a timeout of its own.
-        config.read_timeout = None;
-        let client = kube::Client::try_from(config)?;
+        config.read_timeout = Some(SILENCE_LIMIT);
+        // Requests have shorter timeouts of their own; lists for watches, and watches that begin, have only this one.
+        let client = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(WRITE_TIMEOUT)).build();
         Ok(Self { client, permits: Arc::new(Semaphore::new(CONCURRENCY)), fence: Fence::default() })
     }
 
@@ -508,5 +512,20 @@ mod tests {
     async fn a_request_that_is_never_answered_ends() {
         let answer = OperatorClient::timed(std::future::pending::<Result<(), kube::Error>>()).await;
         assert!(matches!(answer, Err(kube::Error::Service(_))));
+    }
+
+    #[tokio::test]
+    async fn a_list_and_a_watch_that_are_never_answered_end() {
+        // Accepts connections, which the kernel does for it, and keeps silent.
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let connection = Connection::new(kube::Config::new(url.parse().unwrap())).unwrap();
+        tokio::time::pause();
+        let api = kube::Api::<k8s_openapi::api::core::v1::Secret>::all(connection.operator().kube());
+        let within = WRITE_TIMEOUT * 2;
+        let listed = tokio::time::timeout(within, api.list(&kube::api::ListParams::default())).await;
+        assert!(listed.expect("the list ends").is_err());
+        let watched = tokio::time::timeout(within, api.watch(&kube::api::WatchParams::default(), "1")).await;
+        assert!(watched.expect("the watch ends").is_err());
     }
 }

@@ -31,6 +31,7 @@ use crate::release::{
     ReleaseState,
 };
 use crate::repository::ResolvedChart;
+use crate::telemetry::failpoint::Failpoint;
 
 /// Rendering may take this long.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -393,7 +394,9 @@ impl Work<'_> {
         let action = plan.action;
         let summary = self.summary(plan);
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
+        Failpoint::Planned.reach();
         let number = history.begin(cx, draft.with_plan(plan, summary, cx.policy)).await?;
+        Failpoint::Begun.reach();
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
     }
@@ -802,6 +805,7 @@ impl Work<'_> {
         };
         let new = status(self.object, &view);
         self.tell(&verdict, old.as_ref()).await;
+        Failpoint::Publishing.reach();
         let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
         match written {
             Ok(()) => {

@@ -39,7 +39,7 @@ use parked::Parking;
 use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use store::{Key, Store};
-use watches::{KindWatches, Metadata};
+use watches::{KindWatches, Metadata, Watching};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -60,6 +60,8 @@ pub struct Settings {
     pub identity: String,
     /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
     pub lease_namespace: Option<String>,
+    /// The server ends each watch after so many seconds, and it is made again.
+    pub watch_seconds: u32,
 }
 
 /// Why the operator ended.
@@ -225,6 +227,14 @@ impl Operator {
                     operator.object_touched(kind, &object);
                 }
             };
+            let weak = operator.clone();
+            // That an object is gone is what a removal waits for, and no list tells it.
+            let missed = move || {
+                if let Some(operator) = weak.upgrade() {
+                    operator.parking.keys().into_iter().for_each(|key| operator.release_queue.add(key));
+                }
+            };
+            let watching = Watching { client: client.clone(), seconds: settings.watch_seconds };
             Operator {
                 publisher: Publisher::new(client.clone(), &settings.identity),
                 discovery: Arc::new(Discovery::new(client.clone())),
@@ -232,7 +242,7 @@ impl Operator {
                     cache_dir: Some(settings.cache_dir.clone()),
                     ..repository::Options::default()
                 }),
-                kinds: KindWatches::new(client.clone(), touched),
+                kinds: KindWatches::new(watching, touched, missed),
                 settings,
                 connection,
                 helm_releases: Arc::default(),
@@ -250,6 +260,7 @@ impl Operator {
 /// Begins the watches; each [`Notify`] fires when its first list is in.
 fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc<Notify>; 2] {
     let client = operator.connection.operator();
+    let watching = Watching { client, seconds: operator.settings.watch_seconds };
     let synced = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let touched = {
         let operator = Arc::clone(operator);
@@ -258,7 +269,7 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     };
     let store = Arc::clone(&operator.helm_releases);
     let (kind, plural) = (HELM_RELEASE.kind, HELM_RELEASE.plural);
-    tasks.spawn(watches::mirror(client.clone(), kind, plural, store, Arc::clone(&synced[0]), touched));
+    tasks.spawn(watches::mirror(watching.clone(), kind, plural, store, Arc::clone(&synced[0]), touched));
     let touched = {
         let operator = Arc::clone(operator);
         move |key: Key| {
@@ -268,17 +279,19 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     };
     let store = Arc::clone(&operator.chart_repositories);
     let (kind, plural) = (CHART_REPOSITORY.kind, CHART_REPOSITORY.plural);
-    tasks.spawn(watches::mirror(client.clone(), kind, plural, store, Arc::clone(&synced[1]), touched));
+    tasks.spawn(watches::mirror(watching.clone(), kind, plural, store, Arc::clone(&synced[1]), touched));
     // Helm's own records change with every action and are nobody's values.
     for kind in [Kind::secret(), Kind::core("ConfigMap", "configmaps", true)] {
         let operator = Arc::clone(operator);
         let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
-        let client = client.clone();
-        tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
+        let watching = watching.clone();
+        tasks.spawn(async move { watches::metadata(watching, kind, "owner!=helm", touched, || ()).await });
     }
     let operator = Arc::clone(operator);
     let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
-    tasks.spawn(async move { watches::metadata(client, Kind::secret(), "owner=helm", touched).await });
+    tasks.spawn(
+        async move { watches::metadata(watching, Kind::secret(), "owner=helm", touched, || ()).await },
+    );
     synced
 }
 

@@ -1,10 +1,15 @@
 //! What wakes the controllers: watches, each with its own backoff.
+//!
+//! A watch may break in every way without a change being missed for good. One that is cut goes on where it was; one
+//! that the server cannot go on with begins anew with a list; one on which nothing comes any more, though it is open, is
+//! given up a few seconds after the server should have ended it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use kube::api::{Api, ApiResource};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube_runtime::{WatchStreamExt, watcher};
@@ -14,16 +19,48 @@ use tracing::{debug, warn};
 use super::store::{Key, Store};
 use crate::cluster::{Kind, OperatorClient, chain};
 
-/// A watch ends by itself before proxies cut silent connections (240 s is a common limit).
-const WATCH_SECONDS: u32 = 200;
+/// How a watch is made.
+#[derive(Clone)]
+pub struct Watching {
+    /// Who asks.
+    pub client: OperatorClient,
+    /// The server ends each watch after so many seconds, and it is made again.
+    pub seconds: u32,
+}
 
-fn config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
+impl Watching {
+    /// The changes of what `api` reaches, for ever, with a pause after each error.
+    fn follow<K>(&self, api: Api<K>, labels: &str) -> BoxStream<'static, watcher::Result<watcher::Event<K>>>
+    where
+        K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut config = watcher::Config::default().timeout(self.seconds);
+        if !labels.is_empty() {
+            config = config.labels(labels);
+        }
+        let begin = move || watcher(api.clone(), config.clone()).boxed();
+        let events = stream::unfold((begin(), begin), |(mut events, begin)| async move {
+            let event = events.next().await?;
+            // kube asks for the same place again and again, which would never be served.
+            if matches!(&event, Err(error) if is_lost(error)) {
+                events = begin();
+            }
+            Some((event, (events, begin)))
+        });
+        events.default_backoff().boxed()
+    }
+}
+
+/// Whether the server does not know, any more or yet, the place from which a watch was to go on: 410 when its memory
+/// does not reach so far back, 400 and 504 when it was restored from a backup and is not so far.
+fn is_lost(error: &watcher::Error) -> bool {
+    let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else { return false };
+    matches!(status.code, 400 | 410 | 504)
 }
 
 /// Keeps `store` as the server has the kind, and calls `touched` for every key that changed. Runs for ever.
 pub async fn mirror<K: DeserializeOwned>(
-    client: OperatorClient,
+    watching: Watching,
     kind: &'static str,
     plural: &'static str,
     store: Arc<Store<K>>,
@@ -32,8 +69,8 @@ pub async fn mirror<K: DeserializeOwned>(
 ) {
     let gvk = GroupVersionKind::gvk(crate::api::GROUP, "v1alpha1", kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-    let api: Api<DynamicObject> = Api::all_with(client.kube(), &resource);
-    let mut events = watcher(api, config()).default_backoff().boxed();
+    let api: Api<DynamicObject> = Api::all_with(watching.client.kube(), &resource);
+    let mut events = watching.follow(api, "");
     let mut listed = HashSet::new();
     let mut failing = false;
     while let Some(event) = events.next().await {
@@ -70,13 +107,20 @@ pub async fn mirror<K: DeserializeOwned>(
 /// The metadata of an object that changed.
 pub type Metadata = PartialObjectMeta<DynamicObject>;
 
-/// Calls `touched` with the metadata of every object of `kind` that changes. Runs for ever.
-pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
+/// Calls `touched` with the metadata of every object of `kind` that changes, and `missed` when objects may have gone
+/// untold because the watch had to begin anew. Runs for ever.
+pub async fn metadata(
+    watching: Watching,
+    kind: Kind,
+    labels: &str,
+    touched: impl Fn(&Kind, Metadata),
+    missed: impl Fn(),
+) {
     let gvk = GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural);
-    let api: Api<Metadata> = Api::all_with(client.kube(), &resource);
-    let mut events = watcher(api, config().labels(labels)).default_backoff().boxed();
-    let mut failing = false;
+    let api: Api<Metadata> = Api::all_with(watching.client.kube(), &resource);
+    let mut events = watching.follow(api, labels);
+    let (mut failing, mut listed) = (false, false);
     while let Some(event) = events.next().await {
         match event {
             // A list that begins has not succeeded yet.
@@ -87,6 +131,7 @@ pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched:
                     watcher::Event::Apply(object)
                     | watcher::Event::InitApply(object)
                     | watcher::Event::Delete(object) => touched(&kind, object),
+                    watcher::Event::InitDone if std::mem::replace(&mut listed, true) => missed(),
                     watcher::Event::Init | watcher::Event::InitDone => {}
                 }
             }
@@ -107,15 +152,20 @@ type Touched = dyn Fn(&Kind, Metadata) + Send + Sync;
 
 /// Watches on the kinds that releases wait for, begun when the first release waits for one.
 pub struct KindWatches {
-    client: OperatorClient,
+    watching: Watching,
     begun: Mutex<HashSet<(String, String)>>,
     touched: Arc<Touched>,
+    missed: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl KindWatches {
-    /// None yet; `touched` is called for every object of a release that changes.
-    pub fn new(client: OperatorClient, touched: impl Fn(&Kind, Metadata) + Send + Sync + 'static) -> Self {
-        Self { client, begun: Mutex::default(), touched: Arc::new(touched) }
+    /// None yet; `touched` and `missed` are called as [`metadata`] says, for objects of releases.
+    pub fn new(
+        watching: Watching,
+        touched: impl Fn(&Kind, Metadata) + Send + Sync + 'static,
+        missed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { watching, begun: Mutex::default(), touched: Arc::new(touched), missed: Arc::new(missed) }
     }
 
     /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched.
@@ -124,15 +174,32 @@ impl KindWatches {
         if !self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
             return;
         }
-        let (client, kind, touched) = (self.client.clone(), kind.clone(), Arc::clone(&self.touched));
+        let (watching, kind) = (self.watching.clone(), kind.clone());
+        let (touched, missed) = (Arc::clone(&self.touched), Arc::clone(&self.missed));
         tokio::spawn(async move {
-            metadata(client, kind, "app.kubernetes.io/managed-by=Helm", move |kind, object| {
-                touched(kind, object)
-            })
-            .await;
+            let touched = |kind: &Kind, object| touched(kind, object);
+            metadata(watching, kind, "app.kubernetes.io/managed-by=Helm", touched, || missed()).await;
         });
     }
 }
 
 /// How long a controller waits for its first lists.
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16) -> kube::Error {
+        kube::Error::Api(Box::new(kube::core::Status { code, ..Default::default() }))
+    }
+
+    #[test]
+    fn a_watch_begins_anew_only_when_its_place_is_lost() {
+        for (code, lost) in [(410, true), (400, true), (504, true), (403, false), (429, false), (500, false)]
+        {
+            assert_eq!(is_lost(&watcher::Error::WatchStartFailed(refused(code))), lost, "{code}");
+        }
+        assert!(!is_lost(&watcher::Error::InitialListFailed(refused(410))), "a list begins anew by itself");
+    }
+}

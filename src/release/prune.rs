@@ -2,6 +2,7 @@
 
 use super::{Change, Error, Planned, Release, bounded};
 use crate::cluster::{Class, Deletion};
+use crate::telemetry::failpoint::Failpoint;
 
 /// Deletes what the plan says.
 ///
@@ -10,8 +11,11 @@ use crate::cluster::{Class, Deletion};
 /// # Errors
 /// The first refusal.
 pub(super) async fn prune(cx: &Release<'_>, leftovers: &[Planned]) -> Result<(), Error> {
-    let due = leftovers.iter().filter(|p| p.change == Change::Delete);
-    bounded(due.map(|planned| delete(cx, planned)).collect()).await.into_iter().collect()
+    let due: Vec<&Planned> = leftovers.iter().filter(|p| p.change == Change::Delete).collect();
+    if !due.is_empty() {
+        Failpoint::Pruning.reach();
+    }
+    bounded(due.into_iter().map(|planned| delete(cx, planned)).collect()).await.into_iter().collect()
 }
 
 /// Deletes one object, if it is still the one that was planned for.
