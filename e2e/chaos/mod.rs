@@ -21,7 +21,7 @@ mod trap;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use futures::StreamExt;
@@ -119,6 +119,8 @@ pub struct Report {
     calm: Vec<Run>,
     /// Questions that helm was asked while actions were under way.
     asked: usize,
+    /// How long the lives with each fault took.
+    took: BTreeMap<&'static str, Duration>,
 }
 
 impl Report {
@@ -166,6 +168,10 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     let took = started.elapsed();
     if options.write_docs && report.failed.is_empty() {
         docs::write(&report)?;
+    }
+    for (fault, took) in &report.took {
+        let runs: usize = Action::ALL.iter().filter_map(|action| report.passed.get(&(*fault, *action))).sum();
+        output::line(format!("{fault}: {runs} runs, {:.0} s", took.as_secs_f64()));
     }
     for (name, why) in &report.failed {
         output::line(format!("failed: {name}: {}", why.lines().next().unwrap_or_default()));
@@ -224,6 +230,10 @@ async fn live_all(rig: &Arc<Rig>, cases: Vec<Case>, report: &mut Report) -> anyh
     while let Some((lived, case)) = lives.next().await {
         let lived = lived?;
         report.asked += lived.asked;
+        if let Some(rule) = case.rule {
+            *report.took.entry(rule.fault.name()).or_default() +=
+                lived.runs.iter().map(|run| run.took).sum::<Duration>();
+        }
         lived.runs.iter().for_each(|run| report.note(&case, run, &lived.log));
     }
     Ok(())

@@ -20,6 +20,8 @@ const CHART: &str = "small";
 const RELEASES: usize = 50;
 /// Each crash comes when this one of the releases is upgraded.
 const CRASHES: [usize; 3] = [3, 15, 30];
+/// Until a server that says that it is ready must serve what it has in storage, too.
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
 /// Until a release must be upgraded.
 const WITHIN: Duration = Duration::from_secs(90);
 
@@ -126,7 +128,7 @@ async fn upgrade(cx: &Context, namespace: &str) -> anyhow::Result<()> {
         let (kind, name) = (Kind::HELM_RELEASE, name(at));
         cx.objects().wait(kind, namespace, &name, "upgraded", WITHIN, is_upgraded).await?;
         cx.rig().control_plane.crash_api_server().await?;
-        let releases = cx.objects().list(kind, namespace, "").await?;
+        let releases = cx.objects().list_served(kind, namespace, SERVED_WITHIN).await?;
         let upgraded = releases.iter().filter(|release| is_upgraded(Some(release))).count();
         cx.say(format!("the API server was killed with {upgraded} releases upgraded"));
         ensure!(upgraded < RELEASES, "all releases were upgraded before the server was killed");

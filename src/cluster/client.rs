@@ -78,6 +78,14 @@ impl Connection {
     }
 }
 
+/// Whether the server says that it knows all that it needs. It is asked without the limits of other requests: the answer
+/// is a word.
+async fn is_ready(client: &kube::Client) -> bool {
+    let Ok(request) = Request::get("/readyz").body(Vec::new()) else { return false };
+    let answer = tokio::time::timeout(READ_TIMEOUT, client.request_text(request)).await;
+    answer.is_ok_and(|answer| answer.is_ok())
+}
+
 /// Reaches the operator's own objects: its custom resources, events, what they refer to, and watches.
 #[derive(Clone)]
 pub struct OperatorClient {
@@ -94,6 +102,12 @@ impl OperatorClient {
     /// The fence that every write passes.
     pub fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    /// Whether the server is ready. Before it is it knows no roles yet and refuses everybody: what is forbidden then
+    /// may be allowed a moment later.
+    pub async fn is_server_ready(&self) -> bool {
+        is_ready(&self.client).await
     }
 
     /// Waits for the answer to a request of the `kube` crate as long as for any other: a server that keeps silent
@@ -345,7 +359,7 @@ impl TenantClient {
     async fn exchange(&self, call: Call) -> Result<Applied, Error> {
         let mut pause = Duration::from_millis(100);
         for _ in 1..TRIES {
-            match self.exchange_once(&call).await {
+            match self.exchange_surely(&call).await {
                 Err(error) if error.class == Class::Transient && call.may_repeat(&error) => {
                     let wait = error.retry_after.unwrap_or(pause).min(Duration::from_secs(30));
                     tokio::time::sleep(wait).await;
@@ -354,7 +368,22 @@ impl TenantClient {
                 other => return other,
             }
         }
-        self.exchange_once(&call).await
+        self.exchange_surely(&call).await
+    }
+
+    /// Sends one request. That it is forbidden is believed when the server is ready and says so once more: while it
+    /// starts it knows no roles.
+    async fn exchange_surely(&self, call: &Call) -> Result<Applied, Error> {
+        match self.exchange_once(call).await {
+            Err(error) if error.class == Class::Forbidden => {
+                if is_ready(&self.connection.client).await {
+                    self.exchange_once(call).await
+                } else {
+                    Err(Error { class: Class::Transient, ..error })
+                }
+            }
+            other => other,
+        }
     }
 
     async fn exchange_once(&self, call: &Call) -> Result<Applied, Error> {
