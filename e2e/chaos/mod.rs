@@ -258,7 +258,10 @@ fn all(calm: &[Run]) -> Vec<Case> {
         };
         (1..=most).map(move |nth| Case::new(fault, nth))
     };
-    Fault::ALL.into_iter().flat_map(of).collect()
+    let mut cases: Vec<Case> = Fault::ALL.into_iter().flat_map(of).collect();
+    // Those that last longest come first, so that no core waits for them in the end.
+    cases.sort_by_key(|case| case.rule.is_none_or(|rule| rule.fault.counts() != Counts::Watches));
+    cases
 }
 
 /// The operator is killed at each write of install and upgrade, and a few other lives are drawn.

@@ -557,4 +557,51 @@ mod tests {
         let watched = tokio::time::timeout(within, api.watch(&kube::api::WatchParams::default(), "1")).await;
         assert!(watched.expect("the watch ends").is_err());
     }
+
+    /// A server that is asked for these paths, one after the other, and answers with these codes.
+    async fn server(answers: Vec<(&'static str, u16)>) -> Connection {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for (path, code) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                assert!(String::from_utf8_lossy(&request[..length]).contains(path), "not {path}");
+                let body = format!("{{\"code\":{code},\"reason\":\"Forbidden\",\"message\":\"cannot\"}}");
+                let head =
+                    format!("HTTP/1.1 {code} X\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+                stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+            }
+        });
+        Connection::new(kube::Config::new(url.parse().unwrap())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn that_a_request_is_forbidden_is_believed_of_a_server_that_is_ready() {
+        let object = ObjectRef {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            namespace: "apps".to_owned(),
+            name: "config".to_owned(),
+        };
+        let kind = Kind::core("ConfigMap", "configmaps", true);
+        let asked = "/api/v1/namespaces/apps/configmaps";
+        for (name, answers, expected) in [
+            ("a server that starts", vec![(asked, 403), ("/readyz", 500)], Some(Class::Transient)),
+            (
+                "a server that knows no roles yet",
+                vec![(asked, 403), ("/readyz", 403)],
+                Some(Class::Transient),
+            ),
+            ("one that became ready", vec![(asked, 403), ("/readyz", 200), (asked, 201)], None),
+            ("one that means it", vec![(asked, 403), ("/readyz", 200), (asked, 403)], Some(Class::Forbidden)),
+        ] {
+            let tenant = server(answers).await.tenant(Identity::operator());
+            let answer = tenant.create(&kind, &object, &serde_json::json!({}), "helm").await;
+            assert_eq!(answer.err().map(|error| error.class), expected, "{name}");
+        }
+    }
 }
