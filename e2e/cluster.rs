@@ -13,10 +13,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::control_plane::Tools;
 
+/// Between two looks at a starting server, which offers nothing to wait on.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Until kubectl or helm must be done.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
@@ -161,6 +163,22 @@ impl Objects {
         let list =
             list.with_context(|| format!("failed to list the {} objects of {namespace}", kind.kind))?;
         list.items.into_iter().map(to_value).collect()
+    }
+
+    /// As [`Objects::list`], from a server that has just started: its caches are filled after it said that it is ready.
+    pub async fn list_served(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        within: Duration,
+    ) -> anyhow::Result<Vec<Value>> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.list(kind, namespace, "").await {
+                Err(_) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+                listed => return listed,
+            }
+        }
     }
 
     /// Names of all objects of the kind, sorted.
@@ -363,12 +381,17 @@ impl Cluster {
 
     /// Runs helm 3; what it printed, or its complaint as an error.
     pub async fn helm3(&self, args: &[&str]) -> anyhow::Result<String> {
-        succeeded("helm3", args, self.run(&self.tools.helm3, args, "").await?)
+        succeeded("helm3", args, self.try_helm3(args).await?)
     }
 
     /// Runs helm.
     pub async fn try_helm(&self, args: &[&str]) -> anyhow::Result<Printed> {
         self.run(&self.tools.helm, args, "").await
+    }
+
+    /// Runs helm 3.
+    pub async fn try_helm3(&self, args: &[&str]) -> anyhow::Result<Printed> {
+        self.run(&self.tools.helm3, args, "").await
     }
 
     /// Applies objects, as `kubectl apply -f -`.

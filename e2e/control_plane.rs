@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep};
 use crate::child::{self, Child, Program, Sweeper};
 use crate::cluster::{Kind, Objects};
 
+/// The place of the API server among the programs, in the order of their starts.
+const API_SERVER: usize = 1;
 /// Name of the administrator's user.
 const ADMIN: &str = "pintle-admin";
 /// Times that a start is tried, should a port be taken by somebody else meanwhile.
@@ -49,7 +51,9 @@ pub struct ControlPlane {
 
 /// What goes with a control plane that was started here. Children end before the folder goes.
 struct Own {
+    /// In the order of their starts.
     children: Mutex<Vec<Child>>,
+    assets: PathBuf,
     server: Server,
     audit: PathBuf,
     _sweeper: Sweeper,
@@ -91,7 +95,7 @@ impl ControlPlane {
         let children = Mutex::new(starting.children);
         let audit = dir.path().join("audit.log");
         let kubeconfig = server.kubeconfig(ADMIN)?;
-        let own = Own { children, server, audit, _sweeper: sweeper, dir };
+        let own = Own { children, assets: assets.to_owned(), server, audit, _sweeper: sweeper, dir };
         Ok(Self { tools: Tools::of(assets), kubeconfig, own: Some(own) })
     }
 
@@ -131,6 +135,29 @@ impl ControlPlane {
             }
         }
         Ok(())
+    }
+
+    /// Kills the API server and starts it again: the same port, the same certificate, what etcd has. Comes back when it
+    /// is ready.
+    pub async fn crash_api_server(&self) -> anyhow::Result<()> {
+        let own = self.own.as_ref().context("the API server of an existing cluster is not ours to kill")?;
+        let mut children = own.children.lock().await;
+        let assets = &own.assets;
+        let mut tried = 1;
+        loop {
+            children[API_SERVER].kill().await?;
+            let mut starting = Starting { assets, dir: own.dir.path(), children: Vec::new() };
+            starting.api_server(&own.server).await?;
+            let ready = starting.ready(&self.kubeconfig).await;
+            children.splice(API_SERVER..=API_SERVER, starting.children);
+            match ready {
+                // Anybody's connection may have got the port meanwhile.
+                Err(error) if tried < TRIES && format!("{error:#}").contains("address already in use") => {
+                    tried += 1;
+                }
+                ready => return ready.map(|_: kube::Client| ()).context("failed to restart the API server"),
+            }
+        }
     }
 
     /// Ends the programs, clients first: an API server lingers when its etcd goes before it.

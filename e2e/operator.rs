@@ -23,6 +23,8 @@ pub const LEADER_ELECT: &str = "PINTLE_LEADER_ELECT";
 pub const BINARY: &str = env!("CARGO_BIN_EXE_pintle");
 /// Until an operator that was asked to end must have done so.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
+/// How often it is looked after.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 /// Until the server must know the new kinds.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -69,6 +71,16 @@ impl Operator {
     /// Fails when it has ended.
     pub async fn check(&self) -> anyhow::Result<()> {
         self.child.lock().await.check()
+    }
+
+    /// Comes back only when it has ended by itself.
+    pub async fn died(&self) -> anyhow::Error {
+        loop {
+            if let Err(error) = self.check().await {
+                return error;
+            }
+            tokio::time::sleep(CHECK_EVERY).await;
+        }
     }
 
     /// Kills it, as a crash would.

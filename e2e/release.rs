@@ -139,8 +139,8 @@ pub async fn patch(cx: &Context, namespace: &str, name: &str, spec: Value) -> an
 
 /// Asks for a reconcile, as a user would, and waits for its echo.
 pub async fn request(cx: &Context, namespace: &str, name: &str, value: &str) -> anyhow::Result<()> {
-    let annotation = format!("pintle.dev/requestedAt={value}");
-    cx.cluster().kubectl(&["annotate", "hr", name, "-n", namespace, "--overwrite", &annotation]).await?;
+    let patch = json!({"metadata": {"annotations": {"pintle.dev/requestedAt": value}}});
+    cx.objects().patch(Kind::HELM_RELEASE, namespace, name, patch).await?;
     let echoed = |object: Option<&Value>| {
         object.is_some_and(|object| object["status"]["lastHandledReconcileAt"] == value)
     };

@@ -9,9 +9,9 @@
 //! - [`release`] — the release engine: history, state, decision, plan, execution
 //! - [`controller`] — watches, queues, and one reconcile function a kind
 //! - [`cli`] — flags in, library call, text out
-//! - [`telemetry`] — logs
+//! - [`telemetry`] — logs, and points at which the rig lets a process die
 //!
-//! Imports go one way: `cli, controller → release, repository → cluster → api`.
+//! Imports go one way: `cli, controller → release, repository → cluster → api`; `telemetry` imports nothing.
 //!
 //! # The way of one reconcile
 //!

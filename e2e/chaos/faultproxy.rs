@@ -2,18 +2,20 @@
 //!
 //! It counts the requests that concern one namespace, so that a rule can name the n-th one and a run without a rule
 //! tells how many there are. Watches and what the operator asks about the server itself are passed on and not
-//! counted. Lists of all namespaces are answered for the one namespace only: several operators, each behind a proxy
+//! counted; what goes wrong with watches is told in [`stream`]. Lists of all namespaces are answered for the one namespace only: several operators, each behind a proxy
 //! of its own, share one API server without seeing each other's releases.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use anyhow::{Context as _, ensure};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,70 +28,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::fault::{self, Counts, Fault, Rule, WATCHES};
+use super::stream;
+
 /// What [`Fault::Delay`] holds a request back for.
 const DELAY: Duration = Duration::from_millis(1500);
 
 /// Requests that [`Fault::Outage`] refuses.
 const OUTAGE: usize = 6;
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The operator is killed, and the request never reaches the server.
-    KillBefore,
-    /// The request is carried out, and the operator is killed before it hears of it.
-    KillAfter,
-    /// The request is carried out, and the connection is cut before the answer.
-    LoseAnswer,
-    /// The server says 500 and does nothing.
-    Fail,
-    /// The server says 429, asks to wait for a second, and does nothing.
-    Throttle,
-    /// The request reaches the server late.
-    Delay,
-    /// The server says 503 to this request and to those after it, more often than one request is tried.
-    Outage,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::KillBefore,
-        Self::KillAfter,
-        Self::LoseAnswer,
-        Self::Delay,
-        Self::Fail,
-        Self::Throttle,
-        Self::Outage,
-    ];
-
-    /// Its name on the command line and in the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KillBefore => "kill-before",
-            Self::KillAfter => "kill-after",
-            Self::LoseAnswer => "answer-lost",
-            Self::Fail => "status-500",
-            Self::Throttle => "status-429",
-            Self::Delay => "delay",
-            Self::Outage => "outage",
-        }
-    }
-
-    /// Whether it is tried on each request, not only on each write.
-    pub fn concerns_reads(self) -> bool {
-        matches!(self, Self::Fail | Self::Throttle | Self::Outage)
-    }
-}
-
-/// Which request goes wrong, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// How.
-    pub fault: Fault,
-    /// Which: the n-th write or, for a fault that concerns reads, the n-th request; the first one is 1.
-    pub nth: usize,
-}
 
 /// A request that concerned the namespace.
 #[derive(Clone, Debug)]
@@ -126,7 +72,8 @@ pub struct FaultProxy {
     task: JoinHandle<()>,
 }
 
-struct Shared {
+/// What all connections of a proxy share.
+pub struct Shared {
     upstream: Client,
     namespace: String,
     /// Further words in a path that make a request concern the namespace: names of cluster-wide objects.
@@ -134,6 +81,7 @@ struct Shared {
     /// Stands in what the server says when it fails a request about a Secret, as the real one's words can.
     canary: String,
     state: Mutex<State>,
+    watches: Mutex<Watches>,
     /// Whether all stands still because the operator is to be killed.
     frozen: watch::Sender<bool>,
     /// Counted requests that are under way.
@@ -147,12 +95,24 @@ struct State {
     /// Requests that are still refused by an outage.
     refused: usize,
     seen: Vec<Seen>,
+    /// A watch that the server refuses to go on with, and from which version on.
+    gone: Option<(usize, Option<String>)>,
 }
+
+/// Watches that were begun.
+#[derive(Default)]
+struct Watches {
+    known: BTreeSet<usize>,
+    unknown: BTreeSet<String>,
+}
+
+/// What an answer consists of, piece by piece.
+pub type Answer = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The connection is to be cut.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut")]
-struct Cut;
+pub struct Cut;
 
 impl FaultProxy {
     /// Starts a proxy that passes on to `upstream` what concerns `namespace`, and objects whose path holds one of
@@ -171,6 +131,7 @@ impl FaultProxy {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             canary: canary.to_owned(),
             state: Mutex::default(),
+            watches: Mutex::default(),
             frozen: watch::Sender::new(false),
             under_way: watch::Sender::new(0),
         });
@@ -205,6 +166,25 @@ impl FaultProxy {
     /// The request that went wrong.
     pub fn fired(&self) -> Option<String> {
         self.shared.state().fired.clone()
+    }
+
+    /// Waits until so many requests were counted.
+    pub async fn reached(&self, count: usize) {
+        let mut under_way = self.shared.under_way.subscribe();
+        while self.shared.state().seen.len() < count {
+            // The sender lives as long as `self` does.
+            let _ = under_way.changed().await;
+        }
+    }
+
+    /// Fails unless the operator has begun all watches that are listed, and no others.
+    pub fn check_watches(&self) -> anyhow::Result<()> {
+        let watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(watches.unknown.is_empty(), "these watches are not listed: {:?}", watches.unknown);
+        let missing = (1..=WATCHES.len()).filter(|number| !watches.known.contains(number));
+        let missing: Vec<_> = missing.map(|number| WATCHES[number - 1]).collect();
+        ensure!(missing.is_empty(), "these watches are listed, and the operator has none such: {missing:?}");
+        Ok(())
     }
 
     /// Waits until the operator is to be killed. Until [`FaultProxy::thaw`] nothing passes any more.
@@ -279,11 +259,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Cut> {
         if *self.frozen.borrow() {
             return pending().await;
         }
         let uri = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        if uri.contains("watch=true") {
+            return self.watch(&uri, request).await;
+        }
         if !self.concerns(&uri) {
             return self.forward(request).await;
         }
@@ -313,11 +296,56 @@ impl Shared {
 
     /// Whether a request is counted.
     fn concerns(&self, uri: &str) -> bool {
-        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        let path = uri.split('?').next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').collect();
         let here = segments.windows(2).any(|pair| pair == ["namespaces", self.namespace.as_str()]);
         let named = segments.iter().any(|segment| self.words.iter().any(|word| word == segment));
-        (here || named) && !query.contains("watch=true")
+        here || named
+    }
+
+    /// Lets a watch pass, with an eye on what comes of it.
+    async fn watch(self: Arc<Self>, uri: &str, request: Request<Incoming>) -> Result<Response<Answer>, Cut> {
+        let number = fault::watch_number(uri);
+        {
+            let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+            match number {
+                Some(number) => drop(watches.known.insert(number)),
+                None => drop(watches.unknown.insert(uri.to_owned())),
+            }
+        }
+        let Some(number) = number else { return self.forward(request).await };
+        if self.is_gone(number, uri) {
+            return Ok(self.refusal(StatusCode::GONE, uri));
+        }
+        let response = self.forward(request).await?;
+        Ok(if response.status().is_success() {
+            response.map(|body| stream::watched(self, number, body))
+        } else {
+            response
+        })
+    }
+
+    /// Whether the server has forgotten the version from which the watch is to go on.
+    fn is_gone(&self, number: usize, uri: &str) -> bool {
+        let version = uri.split(['?', '&']).find_map(|pair| pair.strip_prefix("resourceVersion="));
+        let mut state = self.state();
+        let Some((_, gone)) = state.gone.as_mut().filter(|(gone, _)| *gone == number) else { return false };
+        let version = version.unwrap_or_default();
+        gone.get_or_insert_with(|| version.to_owned()) == version
+    }
+
+    /// An event came on a watch; what is to go wrong with it.
+    pub fn strike(&self, number: usize) -> Option<Fault> {
+        let mut state = self.state();
+        let rule = state.rule.filter(|rule| {
+            state.fired.is_none() && rule.fault.counts() == Counts::Watches && rule.nth == number
+        })?;
+        let (plural, selector) = WATCHES[number - 1];
+        state.fired = Some(format!("the watch of {plural} {selector}"));
+        if rule.fault == Fault::WatchGone {
+            state.gone = Some((number, None));
+        }
+        Some(rule.fault)
     }
 
     /// Notes a request; its place among all, and what is to go wrong with it.
@@ -330,7 +358,11 @@ impl Shared {
             return (place, Some(Fault::Outage));
         }
         let Some(rule) = state.rule.filter(|_| state.fired.is_none()) else { return (place, None) };
-        let counts = |seen: &&Seen| rule.fault.concerns_reads() || seen.is_write();
+        let counts = |seen: &&Seen| match rule.fault.counts() {
+            Counts::Writes => seen.is_write(),
+            Counts::Requests => true,
+            Counts::Watches | Counts::Points => false,
+        };
         let is_due = state.seen.last().is_some_and(|last| counts(&last))
             && state.seen.iter().filter(counts).count() == rule.nth;
         if !is_due {
@@ -353,7 +385,7 @@ impl Shared {
         pending().await
     }
 
-    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Answer>, Cut> {
         let (mut parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
         let uri = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
@@ -364,7 +396,7 @@ impl Shared {
         }
         let sent = self.upstream.send(Request::from_parts(parts, Body::from(body))).await;
         let (parts, body) = sent.map_err(|_| Cut)?.into_parts();
-        let mut response = Response::new(body);
+        let mut response = Response::new(body.map_err(Into::into).boxed_unsync());
         *response.status_mut() = parts.status;
         let passed = |name: &HeaderName| *name != CONNECTION && *name != TRANSFER_ENCODING;
         for (name, value) in parts.headers.iter().filter(|(name, _)| passed(name)) {
@@ -395,11 +427,12 @@ impl Shared {
     }
 
     /// What a server in trouble says.
-    fn refusal(&self, code: StatusCode, uri: &str) -> Response<Body> {
+    fn refusal(&self, code: StatusCode, uri: &str) -> Response<Answer> {
         let secret = if uri.contains("/secrets/") { self.canary.as_str() } else { "" };
         let (reason, message) = match code {
             StatusCode::TOO_MANY_REQUESTS => ("TooManyRequests", "too many requests, please try again later"),
             StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailable", "apiserver is shutting down"),
+            StatusCode::GONE => ("Expired", "too old resource version"),
             _ => ("InternalError", "etcdserver: leader changed"),
         };
         let message = format!("{message} {secret}");
@@ -408,7 +441,8 @@ impl Shared {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": reason, "details": details, "code": code.as_u16(),
         });
-        let mut response = Response::new(Body::from(status.to_string().into_bytes()));
+        let body = Full::new(Bytes::from(status.to_string()));
+        let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
         *response.status_mut() = code;
         if code == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));

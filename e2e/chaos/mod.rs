@@ -5,18 +5,23 @@
 //! ```
 //!
 //! A life without faults tells how many requests each action makes. Then each write of each action is the one at which
-//! the operator is killed, before and after it reached the server, whose answer is lost, or which is late; and each
-//! request, reads included, is refused once with 500 and once with 429. One life tries the same fault in all its
-//! actions, which also begins each action with what the fault before left behind.
+//! the operator is killed, before and after it reached the server, whose answer is lost, or which is late; each
+//! request, reads included, is refused once with 500 and once with 429; each watch breaks in four ways; and the operator
+//! dies at each failpoint. One life tries the same fault in all its actions, which also begins each action with what the
+//! fault before left behind.
 
 mod checker;
 mod docs;
+mod fault;
 mod faultproxy;
+mod judge;
 mod scenario;
+mod stream;
+mod trap;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use futures::StreamExt;
@@ -27,13 +32,14 @@ use rand::seq::SliceRandom;
 use crate::context::Rig;
 use crate::operator;
 use crate::output;
-use faultproxy::Fault;
-use scenario::{Action, Case, Run};
+use fault::{Counts, Fault, WATCHES};
+use scenario::{Action, Case, Lived, Run};
 
 /// Lives at one time.
-const CONCURRENCY: usize = 4;
-/// Lives that the fast form draws from what it does not try in any case.
-const DRAWN: usize = 6;
+const CONCURRENCY: usize = 8;
+/// Lives that the fast form draws from what it does not try in any case: of requests, of watches, of failpoints.
+const DRAWN: [(&[Counts], usize); 3] =
+    [(&[Counts::Writes, Counts::Requests], 5), (&[Counts::Watches], 2), (&[Counts::Points], 2)];
 /// Sets the seed of the fast form where no argument can be given.
 const SEED: &str = "PINTLE_CHAOS_SEED";
 
@@ -111,6 +117,10 @@ pub struct Report {
     failed: Vec<(String, String)>,
     /// The life without faults.
     calm: Vec<Run>,
+    /// Questions that helm was asked while actions were under way.
+    asked: usize,
+    /// How long the lives with each fault took.
+    took: BTreeMap<&'static str, Duration>,
 }
 
 impl Report {
@@ -159,13 +169,18 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     if options.write_docs && report.failed.is_empty() {
         docs::write(&report)?;
     }
+    for (fault, took) in &report.took {
+        let runs: usize = Action::ALL.iter().filter_map(|action| report.passed.get(&(*fault, *action))).sum();
+        output::line(format!("{fault}: {runs} runs, {:.0} s", took.as_secs_f64()));
+    }
     for (name, why) in &report.failed {
         output::line(format!("failed: {name}: {}", why.lines().next().unwrap_or_default()));
     }
     output::line(format!(
-        "{} runs passed, {} failed, in {:.0} s",
+        "{} runs passed, {} failed, helm was asked {} times meanwhile, in {:.0} s",
         report.passed(),
         report.failed.len(),
+        report.asked,
         took.as_secs_f64()
     ));
     Ok(report.failed.is_empty())
@@ -181,7 +196,7 @@ pub async fn start() -> anyhow::Result<Arc<Rig>> {
 /// Lives all lives that the options ask for.
 pub async fn play(rig: &Arc<Rig>, options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    let (calm, log) = scenario::live(rig, &Case::calm()).await?;
+    let Lived { runs: calm, log, .. } = scenario::live(rig, &Case::calm()).await?;
     for run in &calm {
         let writes = run.seen.iter().filter(|seen| seen.is_write()).count();
         output::line(format!(
@@ -213,8 +228,13 @@ async fn live_all(rig: &Arc<Rig>, cases: Vec<Case>, report: &mut Report) -> anyh
         .map(|case| async move { (scenario::live(rig, &case).await, case) })
         .buffer_unordered(CONCURRENCY);
     while let Some((lived, case)) = lives.next().await {
-        let (runs, log) = lived?;
-        runs.iter().for_each(|run| report.note(&case, run, &log));
+        let lived = lived?;
+        report.asked += lived.asked;
+        if let Some(rule) = case.rule {
+            *report.took.entry(rule.fault.name()).or_default() +=
+                lived.runs.iter().map(|run| run.took).sum::<Duration>();
+        }
+        lived.runs.iter().for_each(|run| report.note(&case, run, &lived.log));
     }
     Ok(())
 }
@@ -230,10 +250,18 @@ fn most(calm: &[Run], actions: &[Action], writes: bool) -> usize {
 /// Every fault at every request that it concerns.
 fn all(calm: &[Run]) -> Vec<Case> {
     let of = |fault: Fault| {
-        let most = most(calm, &Action::ALL, !fault.concerns_reads());
+        let most = match fault.counts() {
+            Counts::Writes => most(calm, &Action::ALL, true),
+            Counts::Requests => most(calm, &Action::ALL, false),
+            Counts::Watches => WATCHES.len(),
+            Counts::Points => fault::points().len(),
+        };
         (1..=most).map(move |nth| Case::new(fault, nth))
     };
-    Fault::ALL.into_iter().flat_map(of).collect()
+    let mut cases: Vec<Case> = Fault::ALL.into_iter().flat_map(of).collect();
+    // Those that last longest come first, so that no core waits for them in the end.
+    cases.sort_by_key(|case| case.rule.is_none_or(|rule| rule.fault.counts() != Counts::Watches));
+    cases
 }
 
 /// The operator is killed at each write of install and upgrade, and a few other lives are drawn.
@@ -245,7 +273,11 @@ fn fast(calm: &[Run], seed: u64) -> Vec<Case> {
     };
     let (certain, mut drawn): (Vec<Case>, Vec<Case>) = all(calm).into_iter().partition(is_certain);
     drawn.shuffle(&mut StdRng::seed_from_u64(seed));
-    drawn.truncate(DRAWN);
-    drawn.extend(certain.into_iter().map(|case| Case { actions: ACTIONS, ..case }));
-    drawn
+    let mut cases: Vec<Case> = Vec::new();
+    for (kinds, count) in DRAWN {
+        let is_meant = |case: &&Case| case.rule.is_some_and(|rule| kinds.contains(&rule.fault.counts()));
+        cases.extend(drawn.iter().filter(is_meant).take(count).cloned());
+    }
+    cases.extend(certain.into_iter().map(|case| Case { actions: ACTIONS, ..case }));
+    cases
 }

@@ -12,7 +12,10 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::checker;
-use super::faultproxy::{Fault, FaultProxy, Rule, Seen};
+use super::fault::{Counts, Fault, Rule, points};
+use super::faultproxy::{FaultProxy, Seen};
+use super::judge::Judge;
+use super::trap::Trap;
 use crate::chart_server::{ChartDir, ChartServer};
 use crate::cluster::{self, Kind, text};
 use crate::context::{Context, Rig};
@@ -27,6 +30,8 @@ pub const HOOK: &str = "life-hook";
 pub const FOREIGN: &str = "foreign";
 /// Stands in the release's values and its Secret, and must stand nowhere else.
 pub const CANARY: &str = "canary-3f1c7a90d2";
+/// How long a watch lasts where watches go wrong: a silent one is noticed some seconds later.
+const WATCH_SECONDS: (&str, &str) = ("PINTLE_WATCH_SECONDS", "2");
 
 const OBJECTS: &str = r#"
 apiVersion: batch/v1
@@ -139,9 +144,19 @@ pub struct Run {
     pub result: anyhow::Result<()>,
 }
 
+/// A life that is over.
+pub struct Lived {
+    /// Its actions.
+    pub runs: Vec<Run>,
+    /// The operator's last words.
+    pub log: String,
+    /// Questions that helm was asked meanwhile.
+    pub asked: usize,
+}
+
 /// Lives one life, up to the first action that does not end as it should.
-pub async fn live(rig: &Arc<Rig>, case: &Case) -> anyhow::Result<(Vec<Run>, String)> {
-    let mut life = Life::begin(rig).await?;
+pub async fn live(rig: &Arc<Rig>, case: &Case) -> anyhow::Result<Lived> {
+    let mut life = Life::begin(rig, case).await?;
     let mut runs = Vec::new();
     for action in case.actions {
         let run = life.run(*action, case.rule(*action)).await;
@@ -151,9 +166,12 @@ pub async fn live(rig: &Arc<Rig>, case: &Case) -> anyhow::Result<(Vec<Run>, Stri
             break;
         }
     }
+    if case.rule.is_none() && runs.iter().all(|run| run.result.is_ok()) {
+        life.proxy.check_watches()?;
+    }
     let log = life.operator.log("", 60).await;
     life.end().await?;
-    Ok((runs, log))
+    Ok(Lived { runs, log, asked: life.judge.asked() })
 }
 
 /// A release, and who works on it.
@@ -169,6 +187,8 @@ pub struct Life {
     /// The operator.
     pub operator: Arc<Operator>,
     proxy: Arc<FaultProxy>,
+    trap: Arc<Trap>,
+    judge: Arc<Judge>,
     keeper: JoinHandle<anyhow::Error>,
     _charts: ChartServer,
     _folder: tempfile::TempDir,
@@ -181,7 +201,7 @@ impl Drop for Life {
 }
 
 impl Life {
-    async fn begin(rig: &Arc<Rig>) -> anyhow::Result<Self> {
+    async fn begin(rig: &Arc<Rig>, case: &Case) -> anyhow::Result<Self> {
         let cx = Context::new(Arc::clone(rig), "chaos");
         let namespace = cx.namespace().await?;
         let widgets = format!("widgets.{namespace}.example");
@@ -199,8 +219,23 @@ impl Life {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
         let kubeconfig = folder.path().join("kubeconfig");
         proxy.write_kubeconfig(&kubeconfig)?;
-        let operator = Arc::new(Operator::start_at(kubeconfig, operator::Options::default()).await?);
-        let keeper = tokio::spawn(keep(Arc::clone(&proxy), Arc::clone(&operator)));
+        let trap = Arc::new(Trap::new(folder.path()));
+        let judge = Arc::new(Judge::new(rig, &namespace));
+        let mut env = vec![trap.variable()];
+        if case.rule.is_some_and(|rule| rule.fault.counts() == Counts::Watches) {
+            env.push((WATCH_SECONDS.0.to_owned(), WATCH_SECONDS.1.to_owned()));
+        }
+        let options = operator::Options { env, ..operator::Options::default() };
+        let operator = Arc::new(Operator::start_at(kubeconfig, options).await?);
+        let turn = case.rule.map_or(0, |rule| rule.nth + usize::from(rule.fault == Fault::KillAfter));
+        let keeper = Keeper {
+            proxy: Arc::clone(&proxy),
+            operator: Arc::clone(&operator),
+            trap: Arc::clone(&trap),
+            judge: Arc::clone(&judge),
+            turn,
+        };
+        let keeper = tokio::spawn(keeper.keep());
         release::repository(&cx, &namespace, &charts).await?;
         Ok(Self {
             cx,
@@ -209,6 +244,8 @@ impl Life {
             foreign: text(&foreign, "/metadata/uid"),
             operator,
             proxy,
+            trap,
+            judge,
             keeper,
             _charts: charts,
             _folder: folder,
@@ -218,13 +255,22 @@ impl Life {
     async fn run(&mut self, action: Action, rule: Option<Rule>) -> Run {
         let started = Instant::now();
         self.proxy.arm(rule);
+        let point = rule.filter(|rule| rule.fault.counts() == Counts::Points);
+        let point = point.and_then(|rule| points().into_iter().nth(rule.nth - 1));
+        let set = point.map_or(Ok(()), |point| self.trap.set(point));
+        self.judge.expect(matches!(action, Action::Install | Action::Uninstall));
+        // Where the operator is killed helm is asked then, and need not be in between.
+        let watches_over = rule.is_some_and(|rule| !rule.fault.kills());
         let (cx, proxy, namespace) = (&self.cx, &self.proxy, self.namespace.as_str());
         let acted = tokio::select! {
             acted = act(cx, proxy, namespace, action) => acted,
             ended = &mut self.keeper => Err(ended.unwrap_or_else(|error| anyhow!(error))),
+            error = self.judge.attend(proxy), if watches_over => Err(error),
         };
+        let acted = set.and(acted);
         let took = started.elapsed();
-        let (seen, fired) = (self.proxy.seen(), self.proxy.fired());
+        let died = point.filter(|_| self.trap.take()).map(|(point, n)| format!("{} ({n})", point.name()));
+        let (seen, fired) = (self.proxy.seen(), self.proxy.fired().or(died));
         self.proxy.arm(None);
         let result = match acted {
             Ok(calm) => checker::check(self, action, &seen, calm).await,
@@ -244,17 +290,38 @@ impl Life {
     }
 }
 
-/// Kills the operator whenever the proxy asks for it, and starts it again at once. Comes back only with an error.
-async fn keep(proxy: Arc<FaultProxy>, operator: Arc<Operator>) -> anyhow::Error {
-    loop {
-        proxy.kill_wanted().await;
-        if let Err(error) = operator.kill().await {
-            return error;
+/// Looks after the operator.
+struct Keeper {
+    proxy: Arc<FaultProxy>,
+    operator: Arc<Operator>,
+    trap: Arc<Trap>,
+    judge: Arc<Judge>,
+    /// Which helm is asked next.
+    turn: usize,
+}
+
+impl Keeper {
+    /// Kills the operator whenever the proxy asks for it, lets helm look at what it left, and starts it again. Comes
+    /// back only with an error.
+    async fn keep(mut self) -> anyhow::Error {
+        loop {
+            if let Err(error) = self.keep_once().await {
+                return error;
+            }
         }
-        proxy.thaw();
-        if let Err(error) = operator.restart().await {
-            return error;
+    }
+
+    async fn keep_once(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.proxy.kill_wanted() => self.operator.kill().await?,
+            error = self.operator.died() => if !self.trap.is_sprung() {
+                return Err(error);
+            },
         }
+        self.judge.ask_all(self.turn).await?;
+        self.turn += 1;
+        self.proxy.thaw();
+        self.operator.restart().await
     }
 }
 

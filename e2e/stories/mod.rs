@@ -15,6 +15,7 @@ mod leadership;
 mod lifecycle;
 mod lost_kind;
 mod no_op;
+mod restarts;
 mod slow_hooks;
 
 use futures::future::BoxFuture;
@@ -35,6 +36,8 @@ pub struct Story {
 pub const ALL: &[Story] = &[
     // Whatever request goes wrong, the release ends as it should. It has a control plane of its own.
     Story { name: "chaos", needs_operator: false, run: |cx| Box::pin(chaos::run(cx)) },
+    // The API server is killed again and again while fifty releases are upgraded. It has a control plane of its own.
+    Story { name: "restarts", needs_operator: false, run: |cx| Box::pin(restarts::run(cx)) },
     // Install, upgrade, rollback and removal of three releases that wait for each other.
     Story { name: "lifecycle", needs_operator: true, run: |cx| Box::pin(lifecycle::run(cx)) },
     // The same with published charts: Elasticsearch, Fluentd and Kibana.

@@ -30,6 +30,12 @@ pub struct RunArgs {
     /// Namespace of that Lease
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
     lease_namespace: String,
+    /// Seconds after which the server ends a watch, which is then made again; one on which nothing comes for five
+    /// seconds more is given up
+    #[arg(long, env = "PINTLE_WATCH_SECONDS", value_name = "SECONDS", default_value_t = 200,
+          value_parser = clap::value_parser!(u32).range(1..=290))]
+    // Shorter than what proxies grant a silent connection: 240 s is a common limit.
+    watch_seconds: u32,
     /// Form of the log lines
     #[arg(long, value_enum, default_value_t = logs::Format::Text)]
     log_format: logs::Format,
@@ -55,6 +61,7 @@ impl RunArgs {
             concurrency: self.concurrency.max(1),
             identity: self.identity.unwrap_or_else(|| format!("pintle-{}", std::process::id())),
             lease_namespace: self.leader_elect.then_some(self.lease_namespace),
+            watch_seconds: self.watch_seconds,
         };
         controller::run(connection, settings, stopped()).await.context("the operator failed")
     }

@@ -5,8 +5,8 @@
 //! identity, which the server would treat as no impersonation at all, cannot be built.
 //!
 //! Of kube's defaults three are replaced: its retry layer (15 tries, up to 1000 s apart, for every verb) by a
-//! short one of ours, its missing read timeout by one for each request, and its unbounded concurrency by a
-//! limit for the process.
+//! short one of ours, its missing timeouts by one for each request, lists and watches included, and its unbounded
+//! concurrency by a limit for the process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
+use kube::client::{Body, ClientBuilder};
 use kube::core::response::Status;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tower::timeout::TimeoutLayer;
 
 use super::{Class, Error, Fence, Kind, ObjectRef};
 use crate::api::DeletionPropagation;
@@ -29,6 +30,9 @@ const CONCURRENCY: usize = 64;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// A write must answer within this time: admission webhooks may take 30 s each.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
+/// An answer that has begun, a watch included, goes on within this time: the server says about once a minute how far
+/// a watch has come, even when nothing happens.
+const SILENCE_LIMIT: Duration = Duration::from_secs(210);
 /// Largest answer that is read.
 const ANSWER_LIMIT: usize = 64 << 20;
 /// Tries of one request while the server is overloaded or unreachable.
@@ -52,9 +56,9 @@ impl Connection {
     pub fn new(mut config: kube::Config) -> Result<Self, kube::Error> {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
-        // Watches are long answers; each other request has a timeout of its own.
-        config.read_timeout = None;
-        let client = kube::Client::try_from(config)?;
+        config.read_timeout = Some(SILENCE_LIMIT);
+        // Requests have shorter timeouts of their own; lists for watches, and watches that begin, have only this one.
+        let client = ClientBuilder::try_from(config)?.with_layer(&TimeoutLayer::new(WRITE_TIMEOUT)).build();
         Ok(Self { client, permits: Arc::new(Semaphore::new(CONCURRENCY)), fence: Fence::default() })
     }
 
@@ -74,6 +78,14 @@ impl Connection {
     }
 }
 
+/// Whether the server says that it knows all that it needs. It is asked without the limits of other requests: the answer
+/// is a word.
+async fn is_ready(client: &kube::Client) -> bool {
+    let Ok(request) = Request::get("/readyz").body(Vec::new()) else { return false };
+    let answer = tokio::time::timeout(READ_TIMEOUT, client.request_text(request)).await;
+    answer.is_ok_and(|answer| answer.is_ok())
+}
+
 /// Reaches the operator's own objects: its custom resources, events, what they refer to, and watches.
 #[derive(Clone)]
 pub struct OperatorClient {
@@ -90,6 +102,12 @@ impl OperatorClient {
     /// The fence that every write passes.
     pub fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    /// Whether the server is ready. Before it is it knows no roles yet and refuses everybody: what is forbidden then
+    /// may be allowed a moment later.
+    pub async fn is_server_ready(&self) -> bool {
+        is_ready(&self.client).await
     }
 
     /// Waits for the answer to a request of the `kube` crate as long as for any other: a server that keeps silent
@@ -368,7 +386,7 @@ impl TenantClient {
     async fn exchange(&self, call: Call) -> Result<Applied, Error> {
         let mut pause = Duration::from_millis(100);
         for _ in 1..TRIES {
-            match self.exchange_once(&call).await {
+            match self.exchange_surely(&call).await {
                 Err(error) if error.class == Class::Transient && call.may_repeat(&error) => {
                     let wait = error.retry_after.unwrap_or(pause).min(Duration::from_secs(30));
                     tokio::time::sleep(wait).await;
@@ -377,7 +395,22 @@ impl TenantClient {
                 other => return other,
             }
         }
-        self.exchange_once(&call).await
+        self.exchange_surely(&call).await
+    }
+
+    /// Sends one request. That it is forbidden is believed when the server is ready and says so once more: while it
+    /// starts it knows no roles.
+    async fn exchange_surely(&self, call: &Call) -> Result<Applied, Error> {
+        match self.exchange_once(call).await {
+            Err(error) if error.class == Class::Forbidden => {
+                if is_ready(&self.connection.client).await {
+                    self.exchange_once(call).await
+                } else {
+                    Err(Error { class: Class::Transient, ..error })
+                }
+            }
+            other => other,
+        }
     }
 
     async fn exchange_once(&self, call: &Call) -> Result<Applied, Error> {
@@ -535,5 +568,67 @@ mod tests {
     async fn a_request_that_is_never_answered_ends() {
         let answer = OperatorClient::timed(std::future::pending::<Result<(), kube::Error>>()).await;
         assert!(matches!(answer, Err(kube::Error::Service(_))));
+    }
+
+    #[tokio::test]
+    async fn a_list_and_a_watch_that_are_never_answered_end() {
+        // Accepts connections, which the kernel does for it, and keeps silent.
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let connection = Connection::new(kube::Config::new(url.parse().unwrap())).unwrap();
+        tokio::time::pause();
+        let api = kube::Api::<k8s_openapi::api::core::v1::Secret>::all(connection.operator().kube());
+        let within = WRITE_TIMEOUT * 2;
+        let listed = tokio::time::timeout(within, api.list(&kube::api::ListParams::default())).await;
+        assert!(listed.expect("the list ends").is_err());
+        let watched = tokio::time::timeout(within, api.watch(&kube::api::WatchParams::default(), "1")).await;
+        assert!(watched.expect("the watch ends").is_err());
+    }
+
+    /// A server that is asked for these paths, one after the other, and answers with these codes.
+    async fn server(answers: Vec<(&'static str, u16)>) -> Connection {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for (path, code) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                assert!(String::from_utf8_lossy(&request[..length]).contains(path), "not {path}");
+                let body = format!("{{\"code\":{code},\"reason\":\"Forbidden\",\"message\":\"cannot\"}}");
+                let head =
+                    format!("HTTP/1.1 {code} X\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+                stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+            }
+        });
+        Connection::new(kube::Config::new(url.parse().unwrap())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn that_a_request_is_forbidden_is_believed_of_a_server_that_is_ready() {
+        let object = ObjectRef {
+            group: String::new(),
+            version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            namespace: "apps".to_owned(),
+            name: "config".to_owned(),
+        };
+        let kind = Kind::core("ConfigMap", "configmaps", true);
+        let asked = "/api/v1/namespaces/apps/configmaps";
+        for (name, answers, expected) in [
+            ("a server that starts", vec![(asked, 403), ("/readyz", 500)], Some(Class::Transient)),
+            (
+                "a server that knows no roles yet",
+                vec![(asked, 403), ("/readyz", 403)],
+                Some(Class::Transient),
+            ),
+            ("one that became ready", vec![(asked, 403), ("/readyz", 200), (asked, 201)], None),
+            ("one that means it", vec![(asked, 403), ("/readyz", 200), (asked, 403)], Some(Class::Forbidden)),
+        ] {
+            let tenant = server(answers).await.tenant(Identity::operator());
+            let answer = tenant.create(&kind, &object, &serde_json::json!({}), "helm").await;
+            assert_eq!(answer.err().map(|error| error.class), expected, "{name}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, watch};
 
-use super::{Error, ObjectRef, OperatorClient};
+use super::{Class, Error, ObjectRef, OperatorClient};
 
 /// The server must answer within this time.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -141,7 +141,7 @@ impl Discovery {
     /// The kind of an object; the server is asked once more before it is said to be missing.
     ///
     /// # Errors
-    /// [`Class::KindNotFound`](super::Class::KindNotFound), or that the server cannot be asked.
+    /// [`Class::KindNotFound`], or that the server cannot be asked.
     pub async fn kind(&self, object: &ObjectRef) -> Result<Kind, Error> {
         if let Some(kind) = self.served().await?.kind(object) {
             return Ok(kind.clone());
@@ -175,7 +175,16 @@ impl Discovery {
         let verb = "discover the API of the server";
         let answer = tokio::time::timeout(TIMEOUT, self.ask()).await;
         let answer = answer.map_err(|_| Error::timed_out(verb, None, TIMEOUT))?;
-        let served = Arc::new(answer.map_err(|e| Error::new(verb, None, &e))?);
+        let served = match answer {
+            Ok(served) => Arc::new(served),
+            Err(error) => {
+                let mut error = Error::new(verb, None, &error);
+                if error.class == Class::Forbidden && !self.client.is_server_ready().await {
+                    error.class = Class::Transient;
+                }
+                return Err(error);
+            }
+        };
         self.served.send_replace(Arc::clone(&served));
         *refreshed = Some(Instant::now());
         Ok(served)

@@ -41,7 +41,7 @@ use parked::Parking;
 use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use store::{Key, Store};
-use watches::{KindWatches, Metadata};
+use watches::{KindWatches, Metadata, Watching};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -62,6 +62,8 @@ pub struct Settings {
     pub identity: String,
     /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
     pub lease_namespace: Option<String>,
+    /// The server ends each watch after so many seconds, and it is made again.
+    pub watch_seconds: u32,
 }
 
 /// Why the operator ended.
@@ -228,6 +230,13 @@ impl Operator {
                     operator.object_touched(kind, &object);
                 }
             };
+            let weak = operator.clone();
+            let missed = move || {
+                if let Some(operator) = weak.upgrade() {
+                    operator.wake_parked();
+                }
+            };
+            let watching = Watching { client: client.clone(), seconds: settings.watch_seconds };
             let discovery = Arc::new(Discovery::new(client.clone()));
             Operator {
                 publisher: Publisher::new(client.clone(), &settings.identity),
@@ -235,7 +244,7 @@ impl Operator {
                     cache_dir: Some(settings.cache_dir.clone()),
                     ..repository::Options::default()
                 }),
-                kinds: KindWatches::new(client.clone(), Arc::clone(&discovery), touched),
+                kinds: KindWatches::new(watching, Arc::clone(&discovery), touched, missed),
                 discovery,
                 settings,
                 connection,
@@ -255,6 +264,7 @@ impl Operator {
 /// Begins the watches; each [`Notify`] fires when its first list is in.
 fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc<Notify>; 2] {
     let client = operator.connection.operator();
+    let watching = Watching { client, seconds: operator.settings.watch_seconds };
     let synced = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let touched = {
         let operator = Arc::clone(operator);
@@ -263,7 +273,7 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     };
     let store = Arc::clone(&operator.helm_releases);
     let (kind, plural) = (HELM_RELEASE.kind, HELM_RELEASE.plural);
-    tasks.spawn(watches::mirror(client.clone(), kind, plural, store, Arc::clone(&synced[0]), touched));
+    tasks.spawn(watches::mirror(watching.clone(), kind, plural, store, Arc::clone(&synced[0]), touched));
     let touched = {
         let operator = Arc::clone(operator);
         move |key: Key| {
@@ -273,23 +283,24 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     };
     let store = Arc::clone(&operator.chart_repositories);
     let (kind, plural) = (CHART_REPOSITORY.kind, CHART_REPOSITORY.plural);
-    tasks.spawn(watches::mirror(client.clone(), kind, plural, store, Arc::clone(&synced[1]), touched));
+    tasks.spawn(watches::mirror(watching.clone(), kind, plural, store, Arc::clone(&synced[1]), touched));
     // Helm's own records change with every action and are nobody's values.
     for kind in [Kind::secret(), Kind::core("ConfigMap", "configmaps", true)] {
         let operator = Arc::clone(operator);
         let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
-        let client = client.clone();
-        tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
+        let watching = watching.clone();
+        tasks.spawn(async move { watches::metadata(watching, kind, "owner!=helm", touched).await });
     }
     for kind in [Kind::core("Pod", "pods", true), Kind::job()] {
         let operator = Arc::clone(operator);
+        let waking = Arc::clone(&operator);
         let touched =
             move |kind: &Kind, object: DynamicObject, gone| operator.hook_touched(kind, &object, gone);
-        tasks.spawn(watches::hooks(client.clone(), kind, touched));
+        tasks.spawn(watches::hooks(watching.clone(), kind, touched, move || waking.wake_parked()));
     }
     let operator = Arc::clone(operator);
     let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
-    tasks.spawn(async move { watches::metadata(client, Kind::secret(), "owner=helm", touched).await });
+    tasks.spawn(async move { watches::metadata(watching, Kind::secret(), "owner=helm", touched).await });
     synced
 }
 
@@ -297,6 +308,11 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 type Fingerprint = (Option<String>, Option<i64>, Option<String>, Option<String>, bool);
 
 impl Operator {
+    /// Looks again at all that waits: that an object is gone is what a removal waits for, and no list tells it.
+    fn wake_parked(&self) {
+        self.parking.keys().into_iter().for_each(|key| self.release_queue.add(key));
+    }
+
     fn release_touched(&self, seen: &Mutex<HashMap<Key, Fingerprint>>, key: Key) {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(object) = self.helm_releases.get(&key) else {

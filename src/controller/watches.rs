@@ -1,11 +1,16 @@
 //! What wakes the controllers: watches, each with its own backoff.
+//!
+//! A watch may break in every way without a change being missed for good. One that is cut goes on where it was; one
+//! that the server cannot go on with begins anew with a list; one on which nothing comes any more, though it is open, is
+//! given up a few seconds after the server should have ended it.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use kube::api::{Api, ApiResource};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube_runtime::{WatchStreamExt, watcher};
@@ -19,16 +24,48 @@ use crate::release::HOOK_LABEL;
 /// A path that is not served is tried again after this, while the server still lists its kind.
 const UNSERVED_PAUSE: Duration = Duration::from_secs(5);
 
-/// A watch ends by itself before proxies cut silent connections (240 s is a common limit).
-const WATCH_SECONDS: u32 = 200;
+/// How a watch is made.
+#[derive(Clone)]
+pub struct Watching {
+    /// Who asks.
+    pub client: OperatorClient,
+    /// The server ends each watch after so many seconds, and it is made again.
+    pub seconds: u32,
+}
 
-fn config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
+impl Watching {
+    /// The changes of what `api` reaches, for ever, with a pause after each error.
+    fn follow<K>(&self, api: Api<K>, labels: &str) -> BoxStream<'static, watcher::Result<watcher::Event<K>>>
+    where
+        K: kube::Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut config = watcher::Config::default().timeout(self.seconds);
+        if !labels.is_empty() {
+            config = config.labels(labels);
+        }
+        let begin = move || watcher(api.clone(), config.clone()).boxed();
+        let events = stream::unfold((begin(), begin), |(mut events, begin)| async move {
+            let event = events.next().await?;
+            // kube asks for the same place again and again, which would never be served.
+            if matches!(&event, Err(error) if is_lost(error)) {
+                events = begin();
+            }
+            Some((event, (events, begin)))
+        });
+        events.default_backoff().boxed()
+    }
+}
+
+/// Whether the server does not know, any more or yet, the place from which a watch was to go on: 410 when its memory
+/// does not reach so far back, 400 and 504 when it was restored from a backup and is not so far.
+fn is_lost(error: &watcher::Error) -> bool {
+    let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else { return false };
+    matches!(status.code, 400 | 410 | 504)
 }
 
 /// Keeps `store` as the server has the kind, and calls `touched` for every key that changed. Runs for ever.
 pub async fn mirror<K: DeserializeOwned>(
-    client: OperatorClient,
+    watching: Watching,
     kind: &'static str,
     plural: &'static str,
     store: Arc<Store<K>>,
@@ -37,8 +74,8 @@ pub async fn mirror<K: DeserializeOwned>(
 ) {
     let gvk = GroupVersionKind::gvk(crate::api::GROUP, "v1alpha1", kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-    let api: Api<DynamicObject> = Api::all_with(client.kube(), &resource);
-    let mut events = watcher(api, config()).default_backoff().boxed();
+    let api: Api<DynamicObject> = Api::all_with(watching.client.kube(), &resource);
+    let mut events = watching.follow(api, "");
     let mut listed = HashSet::new();
     let mut failing = false;
     while let Some(event) = events.next().await {
@@ -76,34 +113,50 @@ pub async fn mirror<K: DeserializeOwned>(
 pub type Metadata = PartialObjectMeta<DynamicObject>;
 
 /// Calls `touched` with the metadata of every object of `kind` that changes. Runs for ever.
-pub async fn metadata(client: OperatorClient, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
+pub async fn metadata(watching: Watching, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
+    let mut listed = false;
     loop {
-        follow(&client, &kind, labels, |object, _| touched(&kind, object)).await;
+        follow(&watching, &kind, labels, &mut listed, |object, _| touched(&kind, object), || ()).await;
         tokio::time::sleep(UNSERVED_PAUSE).await;
     }
 }
 
-/// Calls `touched` with every object of `kind` that is a hook's and changes, and whether it is gone. Runs for ever.
+/// Calls `touched` with every object of `kind` that is a hook's and changes, and whether it is gone, and `missed` as
+/// [`follow`] does. Runs for ever.
 ///
 /// The whole object, because its metadata do not tell how it ended, and a Job with a time to live may be gone right
 /// after that.
-pub async fn hooks(client: OperatorClient, kind: Kind, touched: impl Fn(&Kind, DynamicObject, bool)) {
+pub async fn hooks(
+    watching: Watching,
+    kind: Kind,
+    touched: impl Fn(&Kind, DynamicObject, bool),
+    missed: impl Fn(),
+) {
+    let mut listed = false;
     loop {
-        follow(&client, &kind, HOOK_LABEL, |object, gone| touched(&kind, object, gone)).await;
+        let touched = |object, gone| touched(&kind, object, gone);
+        follow(&watching, &kind, HOOK_LABEL, &mut listed, touched, &missed).await;
         tokio::time::sleep(UNSERVED_PAUSE).await;
     }
 }
 
 /// Calls `touched` with every object of `kind` that changes, and whether it is gone, until the server has no such path
-/// any more.
-async fn follow<K>(client: &OperatorClient, kind: &Kind, labels: &str, touched: impl Fn(K, bool))
-where
-    K: kube::Resource<DynamicType = ApiResource> + DeserializeOwned + Clone + Debug + Send + 'static,
+/// any more. Calls `missed` when objects may have gone untold, because the watch, which `listed` them before, had to
+/// begin anew.
+async fn follow<K>(
+    watching: &Watching,
+    kind: &Kind,
+    labels: &str,
+    listed: &mut bool,
+    touched: impl Fn(K, bool),
+    missed: impl Fn(),
+) where
+    K: kube::Resource<DynamicType = ApiResource> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
 {
     let gvk = GroupVersionKind::gvk(&kind.group, &kind.version, &kind.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &kind.plural);
-    let api: Api<K> = Api::all_with(client.kube(), &resource);
-    let mut events = watcher::<K>(api, config().labels(labels)).default_backoff().boxed();
+    let api: Api<K> = Api::all_with(watching.client.kube(), &resource);
+    let mut events = watching.follow(api, labels);
     let mut failing = false;
     while let Some(event) = events.next().await {
         match event {
@@ -116,6 +169,7 @@ where
                         touched(object, false)
                     }
                     watcher::Event::Delete(object) => touched(object, true),
+                    watcher::Event::InitDone if std::mem::replace(listed, true) => missed(),
                     watcher::Event::Init | watcher::Event::InitDone => {}
                 }
             }
@@ -147,20 +201,23 @@ type Touched = dyn Fn(&Kind, Metadata) + Send + Sync;
 
 /// Watches on the kinds that releases wait for, begun when the first release waits for one.
 pub struct KindWatches {
-    client: OperatorClient,
+    watching: Watching,
     discovery: Arc<Discovery>,
     begun: Mutex<HashSet<(String, String, String)>>,
     touched: Arc<Touched>,
+    missed: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl KindWatches {
-    /// None yet; `touched` is called for every object of a release that changes.
+    /// None yet; `touched` is called for every object of a release that changes, `missed` when one may have gone untold.
     pub fn new(
-        client: OperatorClient,
+        watching: Watching,
         discovery: Arc<Discovery>,
         touched: impl Fn(&Kind, Metadata) + Send + Sync + 'static,
+        missed: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        Self { client, discovery, begun: Mutex::default(), touched: Arc::new(touched) }
+        let begun = Mutex::default();
+        Self { watching, discovery, begun, touched: Arc::new(touched), missed: Arc::new(missed) }
     }
 
     /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched.
@@ -169,11 +226,13 @@ impl KindWatches {
         if !self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
             return;
         }
-        let (client, discovery) = (self.client.clone(), Arc::clone(&self.discovery));
-        let (kind, touched) = (kind.clone(), Arc::clone(&self.touched));
+        let (watching, discovery) = (self.watching.clone(), Arc::clone(&self.discovery));
+        let (kind, touched, missed) = (kind.clone(), Arc::clone(&self.touched), Arc::clone(&self.missed));
         tokio::spawn(async move {
+            let mut listed = false;
             loop {
-                follow(&client, &kind, MANAGED_BY_HELM, |object, _| touched(&kind, object)).await;
+                let touched = |object, _| touched(&kind, object);
+                follow(&watching, &kind, MANAGED_BY_HELM, &mut listed, touched, || missed()).await;
                 if discovery.refresh(UNSERVED_PAUSE).await.is_ok_and(|served| !served.lists(&kind)) {
                     info!(kind = kind.kind, group = kind.group, "not served any more; its watch rests");
                     discovery.until_listed(&kind).await;
@@ -191,19 +250,29 @@ pub const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    //! Unit: which errors end a watch.
+    //! Unit: which errors end a watch, and which make it begin anew.
 
     use super::*;
 
+    fn refused(code: u16) -> kube::Error {
+        kube::Error::Api(Box::new(kube::core::Status { code, ..Default::default() }))
+    }
+
+    #[test]
+    fn a_watch_begins_anew_only_when_its_place_is_lost() {
+        for (code, lost) in [(410, true), (400, true), (504, true), (403, false), (429, false), (500, false)]
+        {
+            assert_eq!(is_lost(&watcher::Error::WatchStartFailed(refused(code))), lost, "{code}");
+        }
+        assert!(!is_lost(&watcher::Error::InitialListFailed(refused(410))), "a list begins anew by itself");
+    }
+
     #[test]
     fn a_watch_ends_when_its_path_is_gone() {
-        let status = |code| {
-            let status = serde_json::json!({"status": "Failure", "code": code, "message": "page not found"});
-            Box::new(serde_json::from_value::<kube::core::Status>(status).unwrap())
-        };
-        let list = |code| watcher::Error::InitialListFailed(kube::Error::Api(status(code)));
+        let list = |code| watcher::Error::InitialListFailed(refused(code));
         assert!(is_unserved(&list(404)));
-        assert!(is_unserved(&watcher::Error::WatchError(status(404))));
+        let status = kube::core::Status { code: 404, ..Default::default() };
+        assert!(is_unserved(&watcher::Error::WatchError(Box::new(status))));
         assert!(!is_unserved(&list(503)), "an aggregated API that is down comes back by itself");
         assert!(!is_unserved(&watcher::Error::NoResourceVersion));
     }

@@ -1,6 +1,7 @@
 //! Writes down how an action ended.
 
 use super::{Error, History, Outcome, Release, draft};
+use crate::telemetry::failpoint::Failpoint;
 
 /// Concludes revision `number`: deployed first, and only then the older one superseded, so that at no moment no
 /// revision is deployed. A parked or interrupted action is not concluded.
@@ -15,9 +16,11 @@ pub async fn conclude(
 ) -> Result<(), Error> {
     match outcome {
         Outcome::Done { .. } => {
+            Failpoint::Concluding.reach();
             let facts = history.find(number).and_then(|r| r.facts.as_ref());
             let (action, of) = facts.map(|f| (f.action, f.rollback_of)).unwrap_or_default();
             history.deploy(cx, number, &draft::success_text(action, of)).await?;
+            Failpoint::Deployed.reach();
             supersede_outdated(cx, history).await
         }
         Outcome::Failed { error } => {

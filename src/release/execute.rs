@@ -23,6 +23,7 @@ use super::{
 };
 use crate::api::{Changes, Reason};
 use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, readiness};
+use crate::telemetry::failpoint::Failpoint;
 
 /// A definition has to be served within this time.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
@@ -154,7 +155,10 @@ impl Run<'_, '_> {
                     }
                 }
                 Step::Hook(..) | Step::Wait => {}
-                Step::Apply { objects, .. } => self.apply_rank(objects).await?,
+                Step::Apply { objects, .. } => {
+                    self.apply_rank(objects).await?;
+                    Failpoint::RankApplied.reach();
+                }
                 Step::Prune(leftovers) => super::prune::prune(self.cx, leftovers).await?,
             }
         }

@@ -8,6 +8,7 @@ use super::ownership::{self, Ownership};
 use super::{Change, Error, LiveObject, Planned, Release, ReleaseKey, bounded};
 use crate::api::Reason;
 use crate::cluster::{Class, Deletion, Retry};
+use crate::telemetry::failpoint::Failpoint;
 
 /// Tries of one delete while the object keeps changing.
 const TRIES: usize = 5;
@@ -19,8 +20,11 @@ const TRIES: usize = 5;
 /// # Errors
 /// The first refusal.
 pub(super) async fn prune(cx: &Release<'_>, leftovers: &[Planned]) -> Result<(), Error> {
-    let due = leftovers.iter().filter(|p| p.change == Change::Delete);
-    bounded(due.map(|planned| delete(cx, planned)).collect()).await.into_iter().collect()
+    let due: Vec<&Planned> = leftovers.iter().filter(|p| p.change == Change::Delete).collect();
+    if !due.is_empty() {
+        Failpoint::Pruning.reach();
+    }
+    bounded(due.into_iter().map(|planned| delete(cx, planned)).collect()).await.into_iter().collect()
 }
 
 /// What happens to a live object that the release does not want any more.

@@ -17,6 +17,7 @@ use super::targets::{Earlier, TargetObject, Targets};
 use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey};
 use crate::api::{Changes, Reason};
 use crate::cluster::Retry;
+use crate::telemetry::failpoint::Failpoint;
 
 /// Goes on with the removal of a release; [`Outcome::Done`] when nothing of it is left but what is kept on purpose,
 /// which the warnings list.
@@ -53,6 +54,7 @@ async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error>
     if let Some(parked) = run_hooks(cx, history, number, HookEvent::PostDelete, &hooks).await?.parked() {
         return Ok(parked);
     }
+    Failpoint::Forgetting.reach();
     forget(cx, history, number).await?;
     let deleted = planned.iter().filter(|p| p.change == Change::Delete).count();
     let changes = Changes { deleted: i64::try_from(deleted).unwrap_or(i64::MAX), ..Changes::default() };
@@ -85,6 +87,7 @@ async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, E
     }
     if latest.status != Status::Uninstalling || !has_facts {
         history.mark_uninstalling(cx, number, after(cx.policy.timeout)).await?;
+        Failpoint::Uninstalling.reach();
     }
     Ok(Some(number))
 }

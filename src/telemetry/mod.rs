@@ -1,3 +1,4 @@
-//! Logs, metrics and health.
+//! Logs, and points at which the rig lets a process die.
 
+pub mod failpoint;
 pub mod logs;

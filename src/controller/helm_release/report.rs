@@ -11,6 +11,7 @@ use crate::cluster::chain;
 use crate::controller::publish::{HELM_RELEASE, reference};
 use crate::controller::verdict::{Verdict, View, status};
 use crate::controller::{Requeue, jitter};
+use crate::telemetry::failpoint::Failpoint;
 
 /// An action that takes longer than this is told of before it ends.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
@@ -60,6 +61,7 @@ impl Work<'_> {
         };
         let new = status(self.object, &view);
         self.tell(&verdict, old.as_ref()).await;
+        Failpoint::Publishing.reach();
         let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
         match written {
             Ok(()) => {

@@ -12,6 +12,7 @@ use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
 use crate::release::{self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey};
+use crate::telemetry::failpoint::Failpoint;
 
 /// A pending revision that met a fault of the moment is resumed after this.
 const RESUME_PAUSE: Duration = Duration::from_secs(2);
@@ -70,7 +71,9 @@ impl Work<'_> {
         let summary = self.summary(plan);
         let draft = draft.with_plan(plan, summary.clone(), cx.policy).forced_at(self.force_at());
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
+        Failpoint::Planned.reach();
         let number = history.begin(cx, draft).await?;
+        Failpoint::Begun.reach();
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
     }
