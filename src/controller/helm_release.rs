@@ -195,7 +195,14 @@ impl Work<'_> {
         });
         let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
-        let cx = Release { tenant: client, discovery: &self.operator.discovery, key, policy: &policy, owner };
+        let cx = Release {
+            tenant: client,
+            discovery: &self.operator.discovery,
+            key,
+            policy: &policy,
+            owner,
+            field_manager: &self.operator.settings.field_manager,
+        };
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
         Account { verdict, history: Some(history) }
     }
@@ -275,6 +282,7 @@ impl Work<'_> {
             key,
             policy: &policy,
             owner: &owner,
+            field_manager: &self.operator.settings.field_manager,
         };
         let done = match &decision {
             Decision::Nothing => self.rest(&cx, &mut history, &desired).await,
@@ -343,6 +351,7 @@ impl Work<'_> {
             return None;
         }
         // What cannot be read any more, such as a kind that is gone, must not keep a release from being ready.
+        history.complete(cx.tenant, cx.key, &[deployed.number]).boxed().await.ok()?;
         release::recorded_inventory(cx, deployed).boxed().await.ok()
     }
 
@@ -375,6 +384,7 @@ impl Work<'_> {
     }
 
     async fn roll_back(&self, cx: &Release<'_>, history: &mut History, to: u32) -> Result<Verdict, Failure> {
+        history.complete(cx.tenant, cx.key, &[to]).boxed().await?;
         let draft = Draft::rollback(history, cx.key, cx.owner, to)?;
         let manifest = draft.manifest()?;
         let plan = release::prepare(cx, history, draft.number(), Action::Rollback, &manifest).boxed().await?;
@@ -400,6 +410,7 @@ impl Work<'_> {
 
     /// Goes on with a revision from its record: after a wait, or after another process ended in the middle.
     async fn resume(&self, cx: &Release<'_>, history: &mut History, number: u32) -> Result<Verdict, Failure> {
+        history.complete(cx.tenant, cx.key, &[number]).boxed().await?;
         let revision = history.find(number).ok_or_else(|| Failure::defect("the pending revision is gone"))?;
         let facts = revision.facts.clone().unwrap_or_default();
         let manifest = revision.manifest()?;
@@ -658,13 +669,15 @@ impl Work<'_> {
             key,
             policy: &policy,
             owner: &owner,
+            field_manager: &self.operator.settings.field_manager,
         };
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
             Err(error) => return Err(self.explain(error).await),
         };
         self.operator.parking.enter(key, self.key);
-        match release::uninstall(&cx, &mut history).boxed().await {
+        let was_ours = self.last_status().is_some_and(|s| s.target.is_some());
+        match release::uninstall(&cx, &mut history, was_ours).boxed().await {
             Outcome::Parked { waiting, deadline, .. } => {
                 for (object, _) in &waiting {
                     if let Ok(kind) = self.operator.discovery.kind(object).await {

@@ -58,6 +58,7 @@ async fn mark(operator: &Operator, key: &Key) {
         key: &release,
         policy: &policy,
         owner: &owner,
+        field_manager: &operator.settings.field_manager,
     };
     let mut history = match release::observe(&client, &release).await {
         Ok(observed) => observed.history,

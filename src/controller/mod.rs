@@ -58,6 +58,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// How this process names itself in records and events.
     pub identity: String,
+    /// The field manager under which the objects of releases are applied.
+    pub field_manager: String,
     /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
     pub lease_namespace: Option<String>,
 }
@@ -274,11 +276,15 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
         let operator = Arc::clone(operator);
         let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
         let client = client.clone();
-        tasks.spawn(async move { watches::metadata(client, kind, "owner!=helm", touched).await });
+        tasks.spawn(
+            async move { watches::metadata(client, kind, "owner notin (helm,pintle)", touched).await },
+        );
     }
     let operator = Arc::clone(operator);
     let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
-    tasks.spawn(async move { watches::metadata(client, Kind::secret(), "owner=helm", touched).await });
+    tasks.spawn(
+        async move { watches::metadata(client, Kind::secret(), "owner in (helm,pintle)", touched).await },
+    );
     synced
 }
 
@@ -380,7 +386,11 @@ impl Operator {
             let Some(newest) = known.as_ref().and_then(|status| status.history.first()) else { continue };
             let changed = match version.cmp(&newest.revision) {
                 std::cmp::Ordering::Less => false,
-                std::cmp::Ordering::Equal => labels.get("status") != Some(&newest.status),
+                // helm removes its records at the end of an uninstall, which changes no label.
+                std::cmp::Ordering::Equal => {
+                    let status = labels.get("status");
+                    status != Some(&newest.status) || status.is_some_and(|s| s == "uninstalling")
+                }
                 std::cmp::Ordering::Greater => true,
             };
             // What a worker writes is told of when it is done.

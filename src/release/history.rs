@@ -3,6 +3,9 @@
 //! One list request reads all of them. What a no-op needs stands in labels and in Pintle's own facts, so that
 //! the record of a revision is decoded only when something must be done. Each write is one request with the
 //! `resourceVersion` that was read: a revision that somebody else changed is never overwritten blindly.
+//!
+//! A record that does not fit into its Secret stands in further ones, which [`History::complete`] reads; see
+//! [`spill`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -17,7 +20,7 @@ use pintle_helm::record::{self, Record, Status};
 
 use super::draft::{Draft, encode_within};
 use super::facts::{self, Facts};
-use super::{Error, Owner, Release, ReleaseKey};
+use super::{Error, Owner, Release, ReleaseKey, spill};
 use crate::api::{DeletionPropagation, Reason};
 use crate::cluster::{Class, Deletion, Kind, ObjectRef, Retry, TenantClient};
 
@@ -43,8 +46,13 @@ pub struct Revision {
     uid: String,
     resource_version: String,
     payload: String,
-    record: OnceLock<Result<Arc<Record>, String>>,
+    head: OnceLock<Decoded>,
+    /// The record, when it stands in further Secrets, as soon as those are read.
+    whole: OnceLock<Decoded>,
 }
+
+/// A record, or why the payload is none.
+type Decoded = Result<Arc<Record>, String>;
 
 impl Revision {
     /// Reads a Secret; `None` when it is none of Helm's.
@@ -69,20 +77,45 @@ impl Revision {
             uid: text("/metadata/uid"),
             resource_version: text("/metadata/resourceVersion"),
             payload: text("/data/release"),
-            record: OnceLock::new(),
+            head: OnceLock::new(),
+            whole: OnceLock::new(),
         })
     }
 
-    /// The record, decoded at the first call.
+    /// The record. One that stands in further Secrets says in its info what held when the revision was begun; see
+    /// [`head`](Self::head) for the present.
+    ///
+    /// # Errors
+    /// The payload is no record, or it stands in further Secrets that were not read or are broken.
+    pub fn record(&self) -> Result<Arc<Record>, Error> {
+        if !self.is_spilled() {
+            return self.head();
+        }
+        let not_read = || Err("its further Secrets were not read".to_owned());
+        let decoded = self.whole.get().cloned().unwrap_or_else(not_read);
+        decoded.map_err(|text| Error::record(self.number, &std::io::Error::other(text)))
+    }
+
+    /// What the revision's own Secret says, decoded at the first call: the record, or, when it stands in further
+    /// Secrets, the record without manifest, values, notes and files.
     ///
     /// # Errors
     /// The payload is no record.
-    pub fn record(&self) -> Result<Arc<Record>, Error> {
-        let decoded = self.record.get_or_init(|| {
+    pub fn head(&self) -> Result<Arc<Record>, Error> {
+        let decoded = self.head.get_or_init(|| {
             let payload = STANDARD.decode(&self.payload).map_err(|e| e.to_string())?;
             record::decode(&payload).map(Arc::new).map_err(|e| crate::cluster::chain(&e))
         });
         decoded.clone().map_err(|text| Error::record(self.number, &std::io::Error::other(text)))
+    }
+
+    /// The further Secrets that hold its record.
+    pub(super) fn parts(&self) -> Option<&facts::Parts> {
+        self.facts.as_ref()?.parts.as_ref()
+    }
+
+    fn is_spilled(&self) -> bool {
+        self.parts().is_some()
     }
 
     /// The manifest as it was recorded, hooks and the definitions of `crds/` included.
@@ -117,12 +150,13 @@ pub struct History {
 }
 
 impl History {
-    /// Reads the history: one list request.
+    /// Reads the history: one list request. Revisions that helm does not see are read like all others.
     ///
     /// # Errors
     /// The server's refusal.
     pub async fn load(tenant: &TenantClient, key: &ReleaseKey) -> Result<Self, Error> {
-        let selector = format!("{}={},name={}", record::OWNER_LABEL.0, record::OWNER_LABEL.1, key.name);
+        let (label, helm) = record::OWNER_LABEL;
+        let selector = format!("{label} in ({helm},{}),name={}", spill::OWNER, key.name);
         let secrets = tenant.list(&Kind::secret(), &key.storage_namespace, &selector).await?;
         Ok(Self::from_secrets(&secrets))
     }
@@ -132,6 +166,29 @@ impl History {
         let mut revisions: Vec<Revision> = secrets.iter().filter_map(Revision::from_secret).collect();
         revisions.sort_by_key(|r| r.number);
         Self { revisions }
+    }
+
+    /// Reads what of the records of these revisions stands in further Secrets; no request when nothing does. A record
+    /// that is broken is an error of that revision alone, told when it is asked for.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn complete(
+        &self,
+        tenant: &TenantClient,
+        key: &ReleaseKey,
+        numbers: &[u32],
+    ) -> Result<(), Error> {
+        for revision in numbers.iter().filter_map(|number| self.find(*number)) {
+            if let Some(parts) = revision.parts()
+                && revision.whole.get().is_none()
+            {
+                let decoded = spill::read(tenant, key, revision.number, parts).await?;
+                // Somebody else may have read it meanwhile, to the same end.
+                let _ = revision.whole.set(decoded.map(Arc::new));
+            }
+        }
+        Ok(())
     }
 
     /// The revisions, oldest first.
@@ -178,7 +235,7 @@ impl History {
     /// Whether the record of any revision but `but` lists this hook.
     pub fn records_hook(&self, kind: &str, name: &str, but: u32) -> bool {
         self.revisions.iter().filter(|r| r.number != but).any(|r| {
-            r.record().is_ok_and(|record| record.hooks.iter().any(|h| h.kind == kind && h.name == name))
+            r.head().is_ok_and(|record| record.hooks.iter().any(|h| h.kind == kind && h.name == name))
         })
     }
 
@@ -227,15 +284,18 @@ impl History {
         repeated.map(|r| r.number).take(self.revisions.len() - max).collect()
     }
 
-    /// Writes the intent: a new revision, pending, with its whole record. The first write of every action.
+    /// Writes the intent: a new revision, pending, with its whole record. The first write of every action. What does not
+    /// fit into the revision's Secret is written before it, so that a revision is never without its record.
     ///
     /// # Errors
     /// [`Reason::ReleaseClaimed`] when somebody else made a revision of that number, or the server's refusal.
     pub async fn begin(&mut self, cx: &Release<'_>, draft: Draft) -> Result<u32, Error> {
         let number = draft.record.revision;
         let object = secret_ref(cx.key, number);
-        let body = draft.secret(cx.key)?;
-        let stored = match cx.tenant.create(&Kind::secret(), &object, &body, MANAGER).await {
+        let secrets = draft.secrets(cx.key)?;
+        spill::sweep(cx, self).await?;
+        spill::write(cx, &secrets.parts).await?;
+        let stored = match cx.tenant.create(&Kind::secret(), &object, &secrets.head, MANAGER).await {
             Ok(applied) => applied.object,
             // Its answer may have been lost: what is there tells whose it is.
             Err(error) if matches!(error.class, Class::AlreadyExists | Class::Transient) => {
@@ -370,7 +430,7 @@ impl History {
         self.write(cx, number, &|_, facts| facts.map_or((), edit), false).await
     }
 
-    /// Deletes the Secret of a revision.
+    /// Deletes the Secret of a revision, and then those that hold its record.
     ///
     /// # Errors
     /// The server's refusal.
@@ -382,6 +442,9 @@ impl History {
             cx.tenant.delete(&Kind::secret(), &object, uid, DeletionPropagation::Background).await?;
         if deletion == Deletion::OtherObject {
             return Err(changed(&object));
+        }
+        if let Some(parts) = revision.parts() {
+            spill::remove(cx, number, parts).await?;
         }
         self.revisions.retain(|r| r.number != number);
         Ok(())
@@ -405,7 +468,11 @@ impl History {
             let patch = revision.patch(edit, whole)?;
             match cx.tenant.merge(&Kind::secret(), &object, &patch, MANAGER).await {
                 Ok(applied) => {
-                    let stored = Revision::from_secret(&applied.object).ok_or_else(|| unreadable(&object))?;
+                    let mut stored =
+                        Revision::from_secret(&applied.object).ok_or_else(|| unreadable(&object))?;
+                    if stored.parts() == revision.parts() {
+                        stored.whole = revision.whole;
+                    }
                     self.put(stored);
                     return Ok(());
                 }
@@ -450,7 +517,7 @@ impl Revision {
         let mut data = serde_json::Map::new();
         let mut labels = serde_json::Map::new();
         if whole {
-            let mut record = Record::clone(&*self.record()?);
+            let mut record = Record::clone(&*self.head()?);
             edit(&mut record, facts.as_mut());
             let payload = encode_within(&mut record, facts.as_ref())?;
             data.insert(record::DATA_KEY.to_owned(), json!(STANDARD.encode(payload)));

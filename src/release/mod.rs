@@ -26,6 +26,7 @@ mod ownership;
 mod plan;
 mod preflight;
 mod prune;
+mod spill;
 mod state;
 mod status;
 mod targets;
@@ -57,7 +58,8 @@ pub use status::{history_status, inventory, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
 pub use uninstall::uninstall;
 
-/// The field manager under which objects are applied: Helm's, so that the real helm can go on with a release.
+/// The field manager under which objects are applied, unless the operator is told another one: Helm's, so that the
+/// real helm can go on with a release.
 pub const FIELD_MANAGER: &str = "helm";
 
 /// Requests of one step that run at the same time.
@@ -185,6 +187,8 @@ pub struct Release<'a> {
     pub policy: &'a Policy,
     /// For whom.
     pub owner: &'a Owner,
+    /// The field manager under which objects are applied.
+    pub field_manager: &'a str,
 }
 
 /// Runs requests a few at a time; the results are in the order of the requests.

@@ -239,10 +239,11 @@ pub async fn prepare(
     manifest: &Manifest,
 ) -> Result<Plan, Error> {
     // A record that cannot be read must not block the way out of that state; what it lists stays in place.
-    let base = history.base_of(number).into_iter();
-    let base: Vec<Earlier> = base.filter_map(|r| Earlier::of(r).ok()).collect();
-    let targets = Targets::known(cx, manifest, &base).await?;
-    let live = super::live(cx.tenant, targets.refs()).await?;
+    let base = history.base_of(number);
+    let numbers: Vec<u32> = base.iter().map(|r| r.number).collect();
+    history.complete(cx.tenant, cx.key, &numbers).await?;
+    let base: Vec<Earlier> = base.into_iter().filter_map(|r| Earlier::of(r).ok()).collect();
+    let (targets, live) = Targets::looked_at(cx, manifest, &base).await?;
     let mut plan = plan(action, cx.key, cx.policy, targets, &live)?;
     if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref()) {
         plan.resume(facts);
@@ -269,8 +270,8 @@ pub fn plan(
     if !crds.is_empty() {
         steps.push(Step::Crds(crds));
     }
-    let prune: Vec<Planned> =
-        targets.leftovers().into_iter().filter_map(|t| plan_leftover(key, t, live)).collect();
+    let leftovers = targets.leftovers().into_iter().filter_map(|t| plan_leftover(key, t, live));
+    let prune: Vec<Planned> = leftovers.chain(unserved(&targets)).collect();
     let mut hooks = targets.hooks.clone();
     sort_for_execution(&mut hooks);
     let hooks = |event: HookEvent| {
@@ -400,6 +401,30 @@ fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option
         content: Value::Null,
         change,
         live: Some(found),
+        earlier: None,
+        recorded: true,
+    })
+}
+
+/// Objects that left the manifest together with their kind: they are named, and nothing is done to them. When the kind
+/// comes back, so do they, and nobody owns them.
+pub(super) fn unserved(targets: &Targets) -> impl Iterator<Item = Planned> {
+    targets.unserved.iter().map(|object| Planned {
+        object: object.clone(),
+        // It has no path: nothing asks for it.
+        kind: Kind {
+            group: object.group.clone(),
+            version: object.version.clone(),
+            kind: object.kind.clone(),
+            plural: String::new(),
+            namespaced: !object.namespace.is_empty(),
+        },
+        source: String::new(),
+        content: Value::Null,
+        change: Change::Keep {
+            why: format!("{} is not served any more in any version", object.api_version()),
+        },
+        live: None,
         earlier: None,
         recorded: true,
     })

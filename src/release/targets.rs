@@ -11,9 +11,9 @@ use serde_json::Value;
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
-use super::{Error, Release, ReleaseKey, Revision};
+use super::{Error, Live, Release, ReleaseKey, Revision};
 use crate::api::Reason;
-use crate::cluster::{Kind, ObjectRef, Retry, Served};
+use crate::cluster::{Class, Kind, ObjectRef, Retry, Served};
 
 /// What is known of the server may be this old when a kind is missing.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
@@ -45,8 +45,8 @@ pub struct Targets {
     /// The objects of earlier manifests that were deployed. One that is only in a manifest that failed may never have
     /// been the release's.
     pub deployed: BTreeSet<ObjectRef>,
-    /// Whether an object of an earlier manifest was left out because its kind is not known.
-    pub is_incomplete: bool,
+    /// Objects of earlier manifests whose kind the server does not serve in any version: nothing can be done to them.
+    pub unserved: BTreeSet<ObjectRef>,
 }
 
 /// An earlier manifest.
@@ -77,13 +77,51 @@ impl Targets {
     pub async fn known(cx: &Release<'_>, manifest: &Manifest, previous: &[Earlier]) -> Result<Self, Error> {
         let served = cx.discovery.served().await?;
         match Self::new(cx.key, manifest, previous, &served) {
-            Ok(targets) if !targets.is_incomplete => Ok(targets),
+            Ok(targets) if targets.unserved.is_empty() => Ok(targets),
             Err(error) if error.reason != Reason::KindNotFound => Err(error),
             _ => {
                 let served = cx.discovery.refresh(REFRESH_PAUSE).await?;
                 Self::new(cx.key, manifest, previous, &served)
             }
         }
+    }
+
+    /// As [`Targets::known`], with the live objects.
+    ///
+    /// # Errors
+    /// The same, or that an object cannot be read.
+    pub async fn looked_at(
+        cx: &Release<'_>,
+        manifest: &Manifest,
+        previous: &[Earlier],
+    ) -> Result<(Self, Live), Error> {
+        let targets = Self::known(cx, manifest, previous).await?;
+        let live = super::live(cx.tenant, targets.refs()).await?;
+        if !Self::missed_a_version(cx, &targets, &live).await? {
+            return Ok((targets, live));
+        }
+        cx.discovery.refresh(Duration::ZERO).await?;
+        let targets = Self::known(cx, manifest, previous).await?;
+        let live = super::live(cx.tenant, targets.refs()).await?;
+        Ok((targets, live))
+    }
+
+    /// Whether an object that is to be deleted was not found because its version is served no longer, and what is known
+    /// of the server is older than that: it may be there under another version, and would be left behind.
+    async fn missed_a_version(cx: &Release<'_>, targets: &Self, live: &Live) -> Result<bool, Error> {
+        let mut asked = BTreeSet::new();
+        for target in targets.leftovers() {
+            let TargetObject { object, kind, .. } = target;
+            if !is_custom(object) || live.find(object).is_some() || !asked.insert((&kind.group, &kind.kind)) {
+                continue;
+            }
+            match cx.tenant.get(kind, object).await {
+                Ok(_) => {}
+                Err(error) if error.class == Class::KindNotFound => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
     }
 
     /// Reads a manifest and the earlier ones.
@@ -192,10 +230,11 @@ impl Reader<'_> {
     }
 
     fn kind(&self, object: &ObjectRef) -> Option<Kind> {
-        let provided = || {
-            self.provided.get(&(object.group.clone(), object.version.clone(), object.kind.clone())).cloned()
-        };
-        (self.served)(object).or_else(provided)
+        (self.served)(object).or_else(|| self.provided_kind(object))
+    }
+
+    fn provided_kind(&self, object: &ObjectRef) -> Option<Kind> {
+        self.provided.get(&(object.group.clone(), object.version.clone(), object.kind.clone())).cloned()
     }
 
     /// Identifies an object of the manifest.
@@ -221,8 +260,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the objects of earlier manifests, newest last. What cannot be read, or whose kind is gone, is left out: it
-    /// was applied once, so its kind was removed since, and its objects with it.
+    /// Reads the objects of earlier manifests, newest last. What cannot be read is left out.
+    ///
+    /// What is served counts for more than what a definition of an old chart promises: its version may have been
+    /// dropped since, and the object be there under another one.
     fn earlier(&mut self, previous: &[Earlier], targets: &mut Targets) {
         // A definition stays when its chart goes, and with it the objects that it defines.
         for crd in previous.iter().flat_map(|earlier| &earlier.manifest.crds) {
@@ -234,8 +275,9 @@ impl Reader<'_> {
         for (document, deployed) in documents {
             for content in document.objects().unwrap_or_default() {
                 let Ok(mut object) = identify(&content, &document.source) else { continue };
-                let Some(kind) = self.kind(&object).or_else(|| self.other_version(&object)) else {
-                    targets.is_incomplete = true;
+                let served = (self.served)(&object).or_else(|| self.other_version(&object));
+                let Some(kind) = served.or_else(|| self.provided_kind(&object)) else {
+                    targets.unserved.insert(object);
                     continue;
                 };
                 self.settle(&mut object, &kind);
@@ -264,6 +306,11 @@ impl Reader<'_> {
             (self.served)(&ObjectRef { version: version.to_owned(), ..object.clone() })
         })
     }
+}
+
+/// Whether an object's kind is none that Kubernetes brings along: its versions can go at any time.
+fn is_custom(object: &ObjectRef) -> bool {
+    object.group.contains('.') && !object.group.ends_with(".k8s.io")
 }
 
 /// The identity that an object states; the namespace may still be missing.
