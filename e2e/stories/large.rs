@@ -29,6 +29,16 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: "{{ .Release.Name }}"}
 data: {mark: "{{ .Values.mark }}"}
+---
+# It is waited for, so that each action goes on from the record.
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: "{{ .Release.Name }}"}
+spec:
+  selector: {matchLabels: {app: large}}
+  template:
+    metadata: {labels: {app: large, mark: "{{ .Values.mark }}"}}
+    spec: {containers: [{name: main, image: "registry.example/large:1"}]}
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {

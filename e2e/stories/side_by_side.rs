@@ -73,7 +73,7 @@ impl Pair<'_> {
         self.text_is("ours").await?;
         self.statuses(&["superseded", "superseded", "deployed"]).await?;
         let events = cx.objects().events(namespace).await?.join("\n");
-        contains(&events, &["Warning ExternalRelease", "helm made revision 2"])?;
+        contains(&events, &["Warning ExternalRelease", "helm made revision 2", "helm made revision 3"])?;
 
         // Ours on theirs.
         release::patch(cx, namespace, name, json!({"values": {"text": "newer"}})).await?;

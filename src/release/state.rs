@@ -274,13 +274,22 @@ fn what_helm_says(latest: &Revision) -> String {
     format!("{}-{}, {}: {}", chart.name, chart.version, latest.status, record.info.description)
 }
 
-fn pending(latest: &Revision, desired: &Desired) -> ReleaseState {
-    let ours = latest.facts.as_ref();
+/// When helm cannot be working any more on what it has not ended; none when it is not helm's, or ended.
+pub(super) fn helm_until(latest: &Revision) -> Option<Timestamp> {
+    let unfinished = latest.status.is_pending() || latest.status == Status::Uninstalling;
+    if !unfinished || latest.facts.is_some() {
+        return None;
+    }
     // An uninstall begins on a revision that is as old as it may be; helm notes the change in a label.
     let changed =
         latest.labels.get("modifiedAt").and_then(|at| Timestamp::from_second(at.parse().ok()?).ok());
-    let alive = latest.created_at.max(changed).filter(|_| ours.is_none());
-    let until = alive.and_then(|t| t.checked_add(jiff::SignedDuration::from_secs(HELM_PATIENCE)).ok());
+    let alive = latest.created_at.max(changed)?;
+    alive.checked_add(jiff::SignedDuration::from_secs(HELM_PATIENCE)).ok()
+}
+
+fn pending(latest: &Revision, desired: &Desired) -> ReleaseState {
+    let ours = latest.facts.as_ref();
+    let until = helm_until(latest);
     ReleaseState::Pending {
         revision: latest.number,
         ours: ours.is_some(),

@@ -74,6 +74,12 @@ async fn begin(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Resul
     if !was_ours && history.revisions().iter().all(|r| r.facts.is_none()) {
         return Ok(None);
     }
+    if super::state::helm_until(latest).is_some_and(|until| Timestamp::now() < until) {
+        let message = format!("helm is working on revision {number}; the release is removed when that ends");
+        let mut error = Error::new(Reason::Progressing, Retry::Soon, message);
+        error.transient = true;
+        return Err(error);
+    }
     let has_facts = latest.facts.is_some();
     if latest.status != Status::Uninstalling || !has_facts {
         history.mark_uninstalling(cx, number, after(cx.policy.timeout)).await?;
