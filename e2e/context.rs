@@ -34,6 +34,11 @@ pub struct Rig {
 impl Rig {
     /// Starts a control plane and, when asked, the operator with all that it needs.
     pub async fn start(with_operator: bool) -> anyhow::Result<Self> {
+        Self::start_with(with_operator.then_some(&[])).await
+    }
+
+    /// The same; the operator has these further variables in its environment.
+    async fn start_with(operator: Option<&[(&str, &str)]>) -> anyhow::Result<Self> {
         let options = control_plane::Options {
             users: vec![operator::USER.to_owned(), operator::SECOND_USER.to_owned()],
         };
@@ -41,9 +46,10 @@ impl Rig {
         let cluster = Cluster::new(control_plane.tools().clone(), control_plane.admin_kubeconfig()).await?;
         let audit = control_plane.audit_log().map(|path| Audit::new(path, cluster.objects.clone()));
         let mut rig = Self { control_plane, cluster, audit, operator: None };
-        if with_operator {
+        if let Some(further) = operator {
             operator::install(&rig.cluster, &rig.control_plane).await?;
-            let env = vec![(operator::LEADER_ELECT.to_owned(), "true".to_owned())];
+            let env = [(operator::LEADER_ELECT, "true")].iter().chain(further);
+            let env = env.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             let options = operator::Options { env, ..operator::Options::default() };
             rig.operator = Some(Operator::start(&rig.control_plane, options).await?);
         }
@@ -115,10 +121,20 @@ impl Context {
         name: &'static str,
         tell: for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
+        self.alone_with(name, &[], tell).await
+    }
+
+    /// The same; the operator has these further variables in its environment.
+    pub async fn alone_with(
+        &self,
+        name: &'static str,
+        env: &[(&str, &str)],
+        tell: for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         if self.rig().control_plane.is_existing() {
             return Err(Skipped("the operator of an existing cluster is not ours to stop".to_owned()).into());
         }
-        let rig = Arc::new(Rig::start(true).await?);
+        let rig = Arc::new(Rig::start_with(Some(env)).await?);
         let own = Self::new(Arc::clone(&rig), name);
         let told = tell(&own).await;
         if told.is_err() {

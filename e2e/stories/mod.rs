@@ -8,14 +8,18 @@ mod claimed;
 mod crash;
 mod efk;
 mod external;
+mod field_manager;
 mod harness;
 mod hooks;
 mod interrupt;
+mod large;
 mod leadership;
 mod lifecycle;
 mod lost_kind;
 mod no_op;
+mod removed_version;
 mod restarts;
+mod side_by_side;
 mod slow_hooks;
 
 use futures::future::BoxFuture;
@@ -65,6 +69,14 @@ pub const ALL: &[Story] = &[
     Story { name: "claimed", needs_operator: true, run: |cx| Box::pin(claimed::run(cx)) },
     // Releases of the real helm are taken over, without a write where nothing is to change.
     Story { name: "adoption", needs_operator: true, run: |cx| Box::pin(adoption::run(cx)) },
+    // The real helm 4 and 3 read, upgrade, roll back and uninstall a release of ours.
+    Story { name: "side_by_side", needs_operator: true, run: |cx| Box::pin(side_by_side::run(cx)) },
+    // A release whose record needs several Secrets, and one that no number of them holds.
+    Story { name: "large", needs_operator: true, run: |cx| Box::pin(large::run(cx)) },
+    // An operator that applies under another name than helm's. It has a control plane of its own.
+    Story { name: "field_manager", needs_operator: false, run: |cx| Box::pin(field_manager::run(cx)) },
+    // A version of a kind goes away under a release.
+    Story { name: "removed_version", needs_operator: true, run: |cx| Box::pin(removed_version::run(cx)) },
     // What the real helm does to a release of ours is told, and left alone until somebody decides.
     Story { name: "external", needs_operator: true, run: |cx| Box::pin(external::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cluster::Connection;
 use crate::controller;
+use crate::release::FIELD_MANAGER;
 use crate::telemetry::logs;
 
 /// Runs the operator until it is told to stop.
@@ -24,6 +25,10 @@ pub struct RunArgs {
     /// How this process names itself in the records of the revisions that it makes
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
+    /// Field manager under which the objects of releases are applied; with another one than helm's, the real helm meets
+    /// conflicts when it goes on with a release
+    #[arg(long, env = "PINTLE_FIELD_MANAGER", value_name = "NAME", default_value = FIELD_MANAGER, value_parser = field_manager)]
+    field_manager: String,
     /// Whether only the holder of a Lease works, so that several operators can run
     #[arg(long, env = "PINTLE_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     leader_elect: bool,
@@ -60,11 +65,20 @@ impl RunArgs {
             default_service_account: self.default_service_account,
             concurrency: self.concurrency.max(1),
             identity: self.identity.unwrap_or_else(|| format!("pintle-{}", std::process::id())),
+            field_manager: self.field_manager,
             lease_namespace: self.leader_elect.then_some(self.lease_namespace),
             watch_seconds: self.watch_seconds,
         };
         controller::run(connection, settings, stopped()).await.context("the operator failed")
     }
+}
+
+/// A name that the server takes for a field manager.
+fn field_manager(name: &str) -> Result<String, String> {
+    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+        return Err("it has 1 to 128 printable characters".to_owned());
+    }
+    Ok(name.to_owned())
 }
 
 /// Resolves when the process is asked to stop.
@@ -76,5 +90,35 @@ async fn stopped() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: flags of the operator.
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    #[test]
+    fn the_field_manager_is_helms_unless_another_one_is_named() {
+        let parsed = |args: &[&str]| Cli::try_parse_from(args).map(|cli| cli.run.field_manager).ok();
+        let long = "m".repeat(129);
+        for (args, want) in [
+            (vec!["run"], Some("helm")),
+            (vec!["run", "--field-manager", "pintle"], Some("pintle")),
+            (vec!["run", "--field-manager", ""], None),
+            (vec!["run", "--field-manager", "a\nb"], None),
+            (vec!["run", "--field-manager", &long], None),
+        ] {
+            assert_eq!(parsed(&args).as_deref(), want, "{args:?}");
+        }
     }
 }

@@ -39,6 +39,8 @@ const ANSWER_LIMIT: usize = 64 << 20;
 const TRIES: u32 = 4;
 /// Objects asked for at once by a list.
 const PAGE: usize = 500;
+/// The form of a list that leaves out the content of the objects.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// A connection to an API server, shared by all clients.
 #[derive(Clone)]
@@ -242,6 +244,29 @@ impl TenantClient {
     /// # Errors
     /// Any answer but a list.
     pub async fn list(&self, kind: &Kind, namespace: &str, labels: &str) -> Result<Vec<Value>, Error> {
+        self.list_as("", kind, namespace, labels).await
+    }
+
+    /// As [`list`](Self::list), without the content of the objects.
+    ///
+    /// # Errors
+    /// Any answer but a list.
+    pub async fn list_metadata(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<Value>, Error> {
+        self.list_as(METADATA_ONLY, kind, namespace, labels).await
+    }
+
+    async fn list_as(
+        &self,
+        accept: &'static str,
+        kind: &Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<Value>, Error> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
@@ -252,7 +277,8 @@ impl TenantClient {
             if !next.is_empty() {
                 query.push(("continue", next.clone()));
             }
-            let call = Call::new("list", Method::GET, kind.collection_path(namespace)).query(query);
+            let call =
+                Call::new("list", Method::GET, kind.collection_path(namespace)).query(query).accept(accept);
             let mut page = self.exchange(call).await?.object;
             if let Some(Value::Array(page)) = page.get_mut("items").map(Value::take) {
                 items.extend(page);
@@ -454,13 +480,16 @@ struct Call {
     path: String,
     query: Vec<(&'static str, String)>,
     content_type: &'static str,
+    /// The form of the answer; JSON when empty.
+    accept: &'static str,
     body: Vec<u8>,
     object: Option<ObjectRef>,
 }
 
 impl Call {
     fn new(verb: &'static str, method: Method, path: String) -> Self {
-        Self { verb, method, path, query: Vec::new(), content_type: "", body: Vec::new(), object: None }
+        let (query, body) = (Vec::new(), Vec::new());
+        Self { verb, method, path, query, content_type: "", accept: "", body, object: None }
     }
 
     fn about(mut self, object: &ObjectRef) -> Self {
@@ -470,6 +499,11 @@ impl Call {
 
     fn query(mut self, query: Vec<(&'static str, String)>) -> Self {
         self.query = query;
+        self
+    }
+
+    fn accept(mut self, accept: &'static str) -> Self {
+        self.accept = accept;
         self
     }
 
@@ -494,6 +528,9 @@ impl Call {
         let mut request = Request::builder().method(self.method.clone()).uri(uri);
         if !self.content_type.is_empty() {
             request = request.header(header::CONTENT_TYPE, self.content_type);
+        }
+        if !self.accept.is_empty() {
+            request = request.header(header::ACCEPT, self.accept);
         }
         for (name, value) in identity.headers() {
             request = request.header(name, value);

@@ -32,9 +32,8 @@ use tracing::{error, info};
 use crate::api::{
     ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
-use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
-
-use crate::release::{HOOK_OWNER, SeenHooks};
+use crate::cluster::{Connection, Discovery, Kind, ObjectRef, TenantClient};
+use crate::release::{HOOK_OWNER, Owner, Policy, Release, ReleaseKey, SeenHooks};
 use crate::repository::{self, Repositories};
 use leadership::Leadership;
 use parked::Parking;
@@ -60,6 +59,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// How this process names itself in records and events.
     pub identity: String,
+    /// The field manager under which the objects of releases are applied.
+    pub field_manager: String,
     /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
     pub lease_namespace: Option<String>,
     /// The server ends each watch after so many seconds, and it is made again.
@@ -261,6 +262,27 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// What the release engine needs to work on the release `key`.
+    fn release<'a>(
+        &'a self,
+        tenant: &'a TenantClient,
+        key: &'a ReleaseKey,
+        policy: &'a Policy,
+        owner: &'a Owner,
+    ) -> Release<'a> {
+        Release {
+            tenant,
+            discovery: &self.discovery,
+            key,
+            policy,
+            owner,
+            hooks: &self.hooks,
+            field_manager: &self.settings.field_manager,
+        }
+    }
+}
+
 /// Begins the watches; each [`Notify`] fires when its first list is in.
 fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc<Notify>; 2] {
     let client = operator.connection.operator();
@@ -289,7 +311,9 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
         let operator = Arc::clone(operator);
         let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
         let watching = watching.clone();
-        tasks.spawn(async move { watches::metadata(watching, kind, "owner!=helm", touched).await });
+        tasks.spawn(
+            async move { watches::metadata(watching, kind, "owner notin (helm,pintle)", touched).await },
+        );
     }
     for kind in [Kind::core("Pod", "pods", true), Kind::job()] {
         let operator = Arc::clone(operator);
@@ -300,7 +324,9 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     }
     let operator = Arc::clone(operator);
     let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
-    tasks.spawn(async move { watches::metadata(watching, Kind::secret(), "owner=helm", touched).await });
+    tasks.spawn(async move {
+        watches::metadata(watching, Kind::secret(), "owner in (helm,pintle)", touched).await
+    });
     synced
 }
 
@@ -407,7 +433,11 @@ impl Operator {
             let Some(newest) = known.as_ref().and_then(|status| status.history.first()) else { continue };
             let changed = match version.cmp(&newest.revision) {
                 std::cmp::Ordering::Less => false,
-                std::cmp::Ordering::Equal => labels.get("status") != Some(&newest.status),
+                // helm removes its records at the end of an uninstall, which changes no label.
+                std::cmp::Ordering::Equal => {
+                    let status = labels.get("status");
+                    status != Some(&newest.status) || status.is_some_and(|s| s == "uninstalling")
+                }
                 std::cmp::Ordering::Greater => true,
             };
             // What a worker writes is told of when it is done.

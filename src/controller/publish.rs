@@ -42,14 +42,14 @@ impl OwnKind {
 #[derive(Clone)]
 pub struct Publisher {
     client: OperatorClient,
-    recorder: Recorder,
+    reporter: Reporter,
 }
 
 impl Publisher {
     /// `instance` names this process in the events.
     pub fn new(client: OperatorClient, instance: &str) -> Self {
         let reporter = Reporter { controller: "pintle".to_owned(), instance: Some(instance.to_owned()) };
-        Self { recorder: Recorder::new(client.kube(), reporter), client }
+        Self { reporter, client }
     }
 
     fn api(&self, own: OwnKind, namespace: &str) -> Api<DynamicObject> {
@@ -128,8 +128,10 @@ impl Publisher {
             action: action.to_owned(),
             secondary: None,
         };
+        // A recorder of its own: one that remembers counts events of one reason, and drops the later ones' notes.
+        let recorder = Recorder::new(self.client.kube(), self.reporter.clone());
         let published = match self.pass() {
-            Ok(_pass) => OperatorClient::timed(self.recorder.publish(&event, regarding)).await,
+            Ok(_pass) => OperatorClient::timed(recorder.publish(&event, regarding)).await,
             Err(refused) => Err(refused),
         };
         if let Err(error) = published {

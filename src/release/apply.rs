@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 
 use super::live::read;
 use super::migrate::migrated_fields;
-use super::{Action, Error, FIELD_MANAGER, LiveObject, Planned, Release, ownership};
+use super::{Action, Error, LiveObject, Planned, Release, ownership};
 use crate::api::{Conflicts, Reason};
 use crate::cluster::{Applied, ApplyOptions, Class, Retry};
+
+/// How often the fields of an object that keeps changing are taken over anew.
+const TRIES: u32 = 5;
 
 /// Applies an object of the manifest. `fresh` says that the plan's view of it is young.
 ///
@@ -28,16 +31,14 @@ pub(super) async fn apply(
     }
     let mut first = true;
     loop {
+        if let Some(found) = live {
+            live = take_over_fields(cx, action, planned, found).await?;
+        }
         if let Some(live) = live.as_ref().filter(|live| live.is_terminating()) {
             return Err(terminating(planned, live));
         }
-        if let Some(found) = &live
-            && let Some(moved) = take_over_fields(cx, planned, found).await?
-        {
-            live = Some(moved);
-        }
         let (body, options) = request(planned, live.as_ref(), cx.policy.conflicts);
-        match cx.tenant.apply(&planned.kind, &planned.object, &body, FIELD_MANAGER, options).await {
+        match cx.tenant.apply(&planned.kind, &planned.object, &body, cx.field_manager, options).await {
             Ok(applied) => return Ok(applied),
             // It came, went or was replaced since it was read.
             Err(error) if first && is_surprise(error.class, live.is_some()) => {
@@ -49,22 +50,31 @@ pub(super) async fn apply(
     }
 }
 
-/// Makes fields that helm 3 or kubectl wrote known as applied, so that they go when the manifest drops them.
+/// Makes fields that the tools before Pintle wrote known as applied, so that they go when the manifest drops them: with
+/// this very apply, so that it must not be made before. The object as it is then; none when it is gone.
 async fn take_over_fields(
     cx: &Release<'_>,
+    action: Action,
     planned: &Planned,
-    live: &LiveObject,
+    mut live: LiveObject,
 ) -> Result<Option<LiveObject>, Error> {
-    let earlier = planned.earlier.as_ref();
-    let Some(fields) = earlier.and_then(|e| migrated_fields(live.value(), e)) else { return Ok(None) };
-    let version = live.value().pointer("/metadata/resourceVersion");
-    let patch = json!({"metadata": {"resourceVersion": version, "managedFields": fields}});
-    match cx.tenant.merge(&planned.kind, &planned.object, &patch, FIELD_MANAGER).await {
-        Ok(applied) => Ok(Some(LiveObject::new(applied.object))),
-        // It changed since it was read: the apply that follows still does what matters, and the next one tries again.
-        Err(error) if matches!(error.class, Class::Stale | Class::NotFound) => Ok(None),
-        Err(error) => Err(Error::from_template(error, &planned.source)),
+    let Some(earlier) = planned.earlier.as_ref() else { return Ok(Some(live)) };
+    let mut tries = TRIES;
+    while let Some(fields) = migrated_fields(live.value(), earlier, cx.field_manager) {
+        let version = live.value().pointer("/metadata/resourceVersion");
+        let patch = json!({"metadata": {"resourceVersion": version, "managedFields": fields}});
+        match cx.tenant.merge(&planned.kind, &planned.object, &patch, cx.field_manager).await {
+            Ok(applied) => return Ok(Some(LiveObject::new(applied.object))),
+            // Controllers write status at any time.
+            Err(error) if matches!(error.class, Class::Stale | Class::NotFound) && tries > 0 => tries -= 1,
+            Err(error) => return Err(Error::from_template(error, &planned.source)),
+        }
+        match look_again(cx, action, planned).await? {
+            Some(now) => live = now,
+            None => return Ok(None),
+        }
     }
+    Ok(Some(live))
 }
 
 /// The body and the options of the apply.

@@ -96,21 +96,16 @@ pub fn decide(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decisi
             let error = super::history::claimed(owner, holder);
             Decision::Stall { reason: error.reason, message: error.message }
         }
-        ReleaseState::Pending { revision, ours, same_inputs, until } => {
-            pending(*revision, *ours, *same_inputs, *until, now)
+        ReleaseState::Pending { revision, same_inputs, ours: true, .. } => resume(*revision, *same_inputs),
+        ReleaseState::Pending { revision, until, beside, .. } => {
+            wait_for_helm(*revision, *until, beside.as_deref(), now)
         }
         ReleaseState::Uninstalling { .. } => Decision::Uninstall,
         ReleaseState::Unmanaged { revision, deployed: true } if !desired.force => {
             Decision::Adopt { revision: *revision }
         }
         ReleaseState::Unmanaged { .. } => Decision::Upgrade,
-        ReleaseState::External { revision, what } => Decision::Stall {
-            reason: Reason::ExternalRelease,
-            message: format!(
-                "helm made revision {revision} ({what}) beside Pintle; it is left alone until the spec changes, or \
-                 the annotation pintle.dev/forceAt asks for a new revision"
-            ),
-        },
+        ReleaseState::External { revision, what } => external(*revision, what),
         ReleaseState::OutOfSync { installed, .. } => go(desired, *installed),
         ReleaseState::Failed { .. } => failed(state, desired, now),
         ReleaseState::InSync { .. } | ReleaseState::Held { .. } => Decision::Nothing,
@@ -130,27 +125,39 @@ fn go(desired: &Desired, installed: bool) -> Decision {
     }
 }
 
-fn pending(
-    revision: u32,
-    ours: bool,
-    same_inputs: bool,
-    until: Option<Timestamp>,
-    now: Timestamp,
-) -> Decision {
-    if ours && same_inputs {
+fn external(revision: u32, what: &str) -> Decision {
+    Decision::Stall {
+        reason: Reason::ExternalRelease,
+        message: format!(
+            "helm made revision {revision} ({what}) beside Pintle; it is left alone until the spec changes, or the \
+             annotation pintle.dev/forceAt asks for a new revision"
+        ),
+    }
+}
+
+/// Goes on with a revision of Pintle's, if it is still wanted.
+fn resume(revision: u32, same_inputs: bool) -> Decision {
+    if same_inputs {
         return Decision::Resume { revision };
     }
-    if ours {
-        let message = format!("revision {revision} was given up for a newer spec");
-        return Decision::Supersede { revision, reason: Reason::Superseded, message };
-    }
-    match until.map(|until| until.duration_since(now)).and_then(|left| Duration::try_from(left).ok()) {
-        Some(left) if !left.is_zero() => Decision::Later {
+    let message = format!("revision {revision} was given up for a newer spec");
+    Decision::Supersede { revision, reason: Reason::Superseded, message }
+}
+
+/// helm is at work, or was: what is fresh is never taken from it, whatever the spec asks for. What it left unfinished
+/// is reported like anything that helm does beside Pintle, and given up only when a new revision has to be made.
+fn wait_for_helm(revision: u32, until: Option<Timestamp>, beside: Option<&str>, now: Timestamp) -> Decision {
+    let left = until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+    if let Some(left) = left.filter(|left| !left.is_zero()) {
+        return Decision::Later {
             after: left.min(Duration::from_secs(30)),
             reason: Reason::Progressing,
             message: format!("helm is working on revision {revision}; it is left alone until that ends"),
-        },
-        _ => Decision::Supersede {
+        };
+    }
+    match beside {
+        Some(what) => external(revision, &format!("{what}; it was never finished")),
+        None => Decision::Supersede {
             revision,
             reason: Reason::Interrupted,
             message: format!("helm left revision {revision} unfinished"),

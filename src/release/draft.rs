@@ -13,7 +13,7 @@ use pintle_helm::record::{self, HookRun, Info, Record, RecordChart, RecordFile, 
 use pintle_helm::values::Values;
 
 use super::facts::{self, Action, ChartFacts, Facts};
-use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey, Revision};
+use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey, Revision, spill};
 use crate::api::Reason;
 use crate::cluster::Retry;
 
@@ -30,6 +30,15 @@ pub struct Draft {
     pub(super) record: Record,
     pub(super) facts: Facts,
     labels: BTreeMap<String, String>,
+}
+
+/// A revision as it is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Secrets {
+    /// The Secret of the revision.
+    pub(super) head: Value,
+    /// Those that hold its record, when the head is too small for it.
+    pub(super) parts: Vec<Value>,
 }
 
 impl Draft {
@@ -125,7 +134,7 @@ impl Draft {
         let now = Timestamp::now();
         let latest = history.latest();
         // A record that cannot be read costs the date of the first deployment, not the release.
-        let first = latest.and_then(|r| r.record().ok()?.info.first_deployed.clone());
+        let first = latest.and_then(|r| r.head().ok()?.info.first_deployed.clone());
         record.name.clone_from(&key.name);
         record.namespace.clone_from(&key.namespace);
         record.revision = history.next_number();
@@ -215,26 +224,44 @@ impl Draft {
         Ok(manifest)
     }
 
-    /// The Secret, ready to be created.
-    pub(super) fn secret(&self, key: &ReleaseKey) -> Result<Value, Error> {
-        let mut record = self.record.clone();
-        let payload = encode_within(&mut record, Some(&self.facts))?;
-        let facts = serde_json::to_vec(&self.facts).map_err(|e| Error::record(record.revision, &e))?;
-        let created = self.facts.started_at.unwrap_or_default().as_second();
-        Ok(json!({
+    /// The Secrets, ready to be created.
+    ///
+    /// # Errors
+    /// [`Reason::ReleaseTooLarge`].
+    pub(super) fn secrets(&self, key: &ReleaseKey) -> Result<Secrets, Error> {
+        let (mut record, mut facts) = (self.record.clone(), self.facts.clone());
+        let number = record.revision;
+        let limit = room_beside(Some(&facts)).saturating_sub(RESERVE);
+        let mut payload = fit(&mut record, limit)?;
+        let created = facts.started_at.unwrap_or_default().as_second();
+        let mut labels = record.labels(&self.labels, created, true);
+        let mut parts = Vec::new();
+        if payload.len() > limit {
+            if !spill::fits(&payload) {
+                return Err(too_large(&record, payload.len()));
+            }
+            let (known, secrets) = spill::cut(key, number, &facts.owner, &payload);
+            facts.parts = Some(known);
+            parts = secrets;
+            payload = record::encode(&spill::head(&record)).map_err(|e| Error::record(number, &e))?;
+            labels.insert(record::OWNER_LABEL.0.to_owned(), spill::OWNER.to_owned());
+        }
+        let facts = serde_json::to_vec(&facts).map_err(|e| Error::record(number, &e))?;
+        let head = json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
-                "name": record::secret_name(&key.name, record.revision),
+                "name": record::secret_name(&key.name, number),
                 "namespace": key.storage_namespace,
-                "labels": record.labels(&self.labels, created, true),
+                "labels": labels,
             },
             "type": record::SECRET_TYPE,
             "data": {
                 record::DATA_KEY: STANDARD.encode(payload),
                 facts::DATA_KEY: STANDARD.encode(facts),
             },
-        }))
+        });
+        Ok(Secrets { head, parts })
     }
 }
 
@@ -250,27 +277,34 @@ pub(super) fn after(duration: std::time::Duration) -> Timestamp {
     Timestamp::now().checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
-/// Encodes a record so that it fits into its Secret; what helm does not need goes first.
+/// Encodes the changed record of a revision that is stored already.
 ///
 /// # Errors
-/// [`Reason::ReleaseTooLarge`].
+/// [`Reason::ReleaseTooLarge`], which what was kept free at the beginning prevents.
 pub(super) fn encode_within(record: &mut Record, facts: Option<&Facts>) -> Result<Vec<u8>, Error> {
-    let facts = facts.map_or(0, |f| serde_json::to_vec(f).map_or(0, |text| text.len()));
-    fit(record, SECRET_LIMIT.saturating_sub(facts + RESERVE))
+    let limit = room_beside(facts);
+    let payload = fit(record, limit)?;
+    if payload.len() > limit { Err(too_large(record, payload.len())) } else { Ok(payload) }
 }
 
-/// Encodes a record into at most `limit` bytes.
+/// Bytes that a Secret has beside the facts.
+fn room_beside(facts: Option<&Facts>) -> usize {
+    let facts = facts.map_or(0, |f| serde_json::to_vec(f).map_or(0, |text| text.len()));
+    SECRET_LIMIT.saturating_sub(facts)
+}
+
+/// Encodes a record into at most `limit` bytes, as far as that can be had by leaving out what helm does not need: the
+/// bodies of templates first, then files. The definitions of `crds/` stay, because an action that is resumed after a
+/// crash needs them.
 ///
 /// # Errors
-/// As [`encode_within`].
+/// The record cannot be encoded.
 pub(super) fn fit(record: &mut Record, limit: usize) -> Result<Vec<u8>, Error> {
     let encode = |record: &Record| record::encode(record).map_err(|e| Error::record(record.revision, &e));
     let mut payload = encode(record)?;
-    let whole = payload.len();
-    let thin: [fn(&mut RecordChart); 3] = [
+    let thin: [fn(&mut RecordChart); 2] = [
         |chart| chart.templates.iter_mut().for_each(|file| file.data.clear()),
         |chart| chart.files.retain(|file| is_crd(&file.name)),
-        |chart| chart.files.clear(),
     ];
     for cut in thin {
         if payload.len() <= limit {
@@ -279,20 +313,25 @@ pub(super) fn fit(record: &mut Record, limit: usize) -> Result<Vec<u8>, Error> {
         cut(&mut record.chart);
         payload = encode(record)?;
     }
-    if payload.len() <= limit {
-        return Ok(payload);
-    }
-    Err(Error::new(
-        Reason::ReleaseTooLarge,
-        Retry::OnChange,
-        format!(
-            "the record of revision {} has {whole} bytes, {} without the chart's files, and a Secret holds {limit}: \
-             the manifest alone has {} bytes before compression; split the chart",
-            record.revision,
-            payload.len(),
-            record.manifest.len(),
-        ),
-    ))
+    Ok(payload)
+}
+
+/// The refusal of a record that no number of Secrets holds, with the sizes of its parts.
+fn too_large(record: &Record, bytes: usize) -> Error {
+    let json = |value: serde_json::Value| value.to_string().len();
+    let files: usize = record.chart.files.iter().map(|file| file.data.len()).sum();
+    let hooks: usize = record.hooks.iter().map(|hook| hook.manifest.len()).sum();
+    let message = format!(
+        "the record of revision {} has {bytes} bytes without the chart's templates, and {} Secrets do not hold it; before \
+         compression its manifest has {}, its hooks {hooks}, the user's values {}, the chart's values {}, the chart's \
+         definitions {files}; split the chart, or take large data out of it",
+        record.revision,
+        spill::MAX_PARTS,
+        record.manifest.len(),
+        json(record.config.to_json()),
+        json(record.chart.values.to_json()),
+    );
+    Error::new(Reason::ReleaseTooLarge, Retry::OnChange, message)
 }
 
 /// Writes into the record how its hooks ended, where helm shows it.

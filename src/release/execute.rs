@@ -18,9 +18,7 @@ use super::hook::{Progress, still_running};
 use super::live::read;
 use super::plan::hook_steps;
 use super::wait::{self, Verdict};
-use super::{
-    Error, FIELD_MANAGER, Facts, History, LiveObject, Plan, Planned, Release, Step, bounded_until_refused,
-};
+use super::{Error, Facts, History, LiveObject, Plan, Planned, Release, Step, bounded_until_refused};
 use crate::api::{Changes, Reason};
 use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, readiness};
 use crate::telemetry::failpoint::Failpoint;
@@ -256,7 +254,8 @@ impl Run<'_, '_> {
         for planned in crds {
             let options = ApplyOptions { force: planned.live.is_some(), dry_run: false };
             let (kind, object) = (&planned.kind, &planned.object);
-            let applied = self.cx.tenant.apply(kind, object, &planned.content, FIELD_MANAGER, options).await;
+            let manager = self.cx.field_manager;
+            let applied = self.cx.tenant.apply(kind, object, &planned.content, manager, options).await;
             match applied {
                 Ok(_) => {}
                 // Somebody else created it meanwhile, which is as good.
@@ -355,7 +354,7 @@ async fn create_namespace(cx: &Release<'_>, name: &str) -> Result<(), Error> {
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}},
     });
     let options = ApplyOptions { force: false, dry_run: false };
-    match cx.tenant.apply(&kind, &object, &content, FIELD_MANAGER, options).await {
+    match cx.tenant.apply(&kind, &object, &content, cx.field_manager, options).await {
         Ok(_) => Ok(()),
         Err(error) if error.class == Class::FieldConflict => Ok(()),
         Err(error) => Err(error.into()),

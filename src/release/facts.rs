@@ -156,6 +156,16 @@ impl RunningHook {
     }
 }
 
+/// A record that stands in Secrets beside that of its revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parts {
+    /// How many there are.
+    pub count: usize,
+    /// SHA-256 of the payload that they are the parts of, in hex.
+    pub digest: String,
+}
+
 /// How a failed action ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -240,6 +250,9 @@ pub struct Facts {
     /// Hooks that ran to their end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookFacts>,
+    /// Where its record is, when one Secret is too small for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// How it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

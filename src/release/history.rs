@@ -3,112 +3,26 @@
 //! One list request reads all of them. What a no-op needs stands in labels and in Pintle's own facts, so that
 //! the record of a revision is decoded only when something must be done. Each write is one request with the
 //! `resourceVersion` that was read: a revision that somebody else changed is never overwritten blindly.
+//!
+//! A record that does not fit into its Secret stands in further ones, which [`History::complete`] reads; see
+//! [`spill`].
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use pintle_helm::manifest::{Hook, Manifest};
 use pintle_helm::record::{self, Record, Status};
 
-use super::draft::{Draft, encode_within};
+use super::draft::Draft;
 use super::facts::{self, Facts};
-use super::{Error, Owner, Release, ReleaseKey};
+use super::revision::Edit;
+use super::{Error, Owner, Release, ReleaseKey, Revision, spill};
 use crate::api::{DeletionPropagation, Reason};
 use crate::cluster::{Class, Deletion, Kind, ObjectRef, Retry, TenantClient};
 
 /// The field manager of the storage: Helm's own.
 const MANAGER: &str = "helm";
-
-/// A change of a revision, given as what happens to its record and its facts.
-type Edit<'a> = &'a (dyn Fn(&mut Record, Option<&mut Facts>) + Sync);
-
-/// One revision.
-#[derive(Clone, Debug, Default)]
-pub struct Revision {
-    /// Its number; Helm's wire format calls it `version`.
-    pub number: u32,
-    /// Where it stands.
-    pub status: Status,
-    /// The labels of its Secret.
-    pub labels: BTreeMap<String, String>,
-    /// When its Secret was created.
-    pub created_at: Option<Timestamp>,
-    /// What Pintle knows of it; none when helm wrote it last.
-    pub facts: Option<Facts>,
-    uid: String,
-    resource_version: String,
-    payload: String,
-    record: OnceLock<Result<Arc<Record>, String>>,
-}
-
-impl Revision {
-    /// Reads a Secret; `None` when it is none of Helm's.
-    pub(super) fn from_secret(secret: &Value) -> Option<Self> {
-        let name = secret.pointer("/metadata/name")?.as_str()?;
-        let (_, number) = record::parse_secret_name(name)?;
-        let metadata = &secret["metadata"];
-        let labels: BTreeMap<String, String> =
-            serde_json::from_value(metadata["labels"].clone()).unwrap_or_default();
-        let status = labels.get("status").cloned().unwrap_or_default();
-        let text =
-            |pointer: &str| secret.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Self {
-            number,
-            status: serde_json::from_value(Value::String(status)).unwrap_or_default(),
-            labels,
-            created_at: text("/metadata/creationTimestamp").parse().ok(),
-            facts: secret
-                .pointer("/data")
-                .and_then(|data| data.get(facts::DATA_KEY)?.as_str())
-                .and_then(Facts::decode),
-            uid: text("/metadata/uid"),
-            resource_version: text("/metadata/resourceVersion"),
-            payload: text("/data/release"),
-            record: OnceLock::new(),
-        })
-    }
-
-    /// The record, decoded at the first call.
-    ///
-    /// # Errors
-    /// The payload is no record.
-    pub fn record(&self) -> Result<Arc<Record>, Error> {
-        let decoded = self.record.get_or_init(|| {
-            let payload = STANDARD.decode(&self.payload).map_err(|e| e.to_string())?;
-            record::decode(&payload).map(Arc::new).map_err(|e| crate::cluster::chain(&e))
-        });
-        decoded.clone().map_err(|text| Error::record(self.number, &std::io::Error::other(text)))
-    }
-
-    /// The manifest as it was recorded, hooks and the definitions of `crds/` included.
-    ///
-    /// # Errors
-    /// The record cannot be read.
-    pub fn manifest(&self) -> Result<Manifest, Error> {
-        let record = self.record()?;
-        let mut manifest =
-            Manifest::from_text(&record.manifest).map_err(|e| Error::record(self.number, &e))?;
-        manifest.hooks = record.hooks.iter().map(Hook::from).collect();
-        manifest.notes.clone_from(&record.info.notes);
-        manifest.crds = super::draft::recorded_crds(&record.chart);
-        Ok(manifest)
-    }
-
-    /// Whether helm made it, or changed it last.
-    pub fn is_external(&self) -> bool {
-        self.facts.is_none() && self.status != Status::Uninstalled
-    }
-
-    /// Whether it was deployed once: only such a revision can be rolled back to.
-    pub fn was_good(&self) -> bool {
-        matches!(self.status, Status::Deployed | Status::Superseded)
-    }
-}
 
 /// All revisions of a release, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -117,12 +31,13 @@ pub struct History {
 }
 
 impl History {
-    /// Reads the history: one list request.
+    /// Reads the history: one list request. Revisions that helm does not see are read like all others.
     ///
     /// # Errors
     /// The server's refusal.
     pub async fn load(tenant: &TenantClient, key: &ReleaseKey) -> Result<Self, Error> {
-        let selector = format!("{}={},name={}", record::OWNER_LABEL.0, record::OWNER_LABEL.1, key.name);
+        let (label, helm) = record::OWNER_LABEL;
+        let selector = format!("{label} in ({helm},{}),name={}", spill::OWNER, key.name);
         let secrets = tenant.list(&Kind::secret(), &key.storage_namespace, &selector).await?;
         Ok(Self::from_secrets(&secrets))
     }
@@ -132,6 +47,29 @@ impl History {
         let mut revisions: Vec<Revision> = secrets.iter().filter_map(Revision::from_secret).collect();
         revisions.sort_by_key(|r| r.number);
         Self { revisions }
+    }
+
+    /// Reads what of the records of these revisions stands in further Secrets; no request when nothing does. A record
+    /// that is broken is an error of that revision alone, told when it is asked for.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn complete(
+        &self,
+        tenant: &TenantClient,
+        key: &ReleaseKey,
+        numbers: &[u32],
+    ) -> Result<(), Error> {
+        for revision in numbers.iter().filter_map(|number| self.find(*number)) {
+            if let Some(parts) = revision.parts()
+                && revision.whole.get().is_none()
+            {
+                let decoded = spill::read(tenant, key, revision.number, parts).await?;
+                // Somebody else may have read it meanwhile, to the same end.
+                let _ = revision.whole.set(decoded.map(Arc::new));
+            }
+        }
+        Ok(())
     }
 
     /// The revisions, oldest first.
@@ -178,7 +116,7 @@ impl History {
     /// Whether the record of any revision but `but` lists this hook.
     pub fn records_hook(&self, kind: &str, name: &str, but: u32) -> bool {
         self.revisions.iter().filter(|r| r.number != but).any(|r| {
-            r.record().is_ok_and(|record| record.hooks.iter().any(|h| h.kind == kind && h.name == name))
+            r.head().is_ok_and(|record| record.hooks.iter().any(|h| h.kind == kind && h.name == name))
         })
     }
 
@@ -227,15 +165,18 @@ impl History {
         repeated.map(|r| r.number).take(self.revisions.len() - max).collect()
     }
 
-    /// Writes the intent: a new revision, pending, with its whole record. The first write of every action.
+    /// Writes the intent: a new revision, pending, with its whole record. The first write of every action. What does not
+    /// fit into the revision's Secret is written before it, so that a revision is never without its record.
     ///
     /// # Errors
     /// [`Reason::ReleaseClaimed`] when somebody else made a revision of that number, or the server's refusal.
     pub async fn begin(&mut self, cx: &Release<'_>, draft: Draft) -> Result<u32, Error> {
         let number = draft.record.revision;
         let object = secret_ref(cx.key, number);
-        let body = draft.secret(cx.key)?;
-        let stored = match cx.tenant.create(&Kind::secret(), &object, &body, MANAGER).await {
+        let secrets = draft.secrets(cx.key)?;
+        spill::sweep(cx, self).await?;
+        spill::write(cx, &secrets.parts).await?;
+        let stored = match cx.tenant.create(&Kind::secret(), &object, &secrets.head, MANAGER).await {
             Ok(applied) => applied.object,
             // Its answer may have been lost: what is there tells whose it is.
             Err(error) if matches!(error.class, Class::AlreadyExists | Class::Transient) => {
@@ -370,7 +311,7 @@ impl History {
         self.write(cx, number, &|_, facts| facts.map_or((), edit), false).await
     }
 
-    /// Deletes the Secret of a revision.
+    /// Deletes the Secret of a revision, and then those that hold its record.
     ///
     /// # Errors
     /// The server's refusal.
@@ -382,6 +323,9 @@ impl History {
             cx.tenant.delete(&Kind::secret(), &object, uid, DeletionPropagation::Background).await?;
         if deletion == Deletion::OtherObject {
             return Err(changed(&object));
+        }
+        if let Some(parts) = revision.parts() {
+            spill::remove(cx, number, parts).await?;
         }
         self.revisions.retain(|r| r.number != number);
         Ok(())
@@ -405,7 +349,11 @@ impl History {
             let patch = revision.patch(edit, whole)?;
             match cx.tenant.merge(&Kind::secret(), &object, &patch, MANAGER).await {
                 Ok(applied) => {
-                    let stored = Revision::from_secret(&applied.object).ok_or_else(|| unreadable(&object))?;
+                    let mut stored =
+                        Revision::from_secret(&applied.object).ok_or_else(|| unreadable(&object))?;
+                    if stored.parts() == revision.parts() {
+                        stored.whole = revision.whole;
+                    }
                     self.put(stored);
                     return Ok(());
                 }
@@ -434,40 +382,6 @@ impl History {
                 self.revisions.sort_by_key(|r| r.number);
             }
         }
-    }
-}
-
-impl Revision {
-    /// Whether a re-read revision is still the same piece of work, so that writing on is no theft.
-    fn is_same_work(&self, read: &Self) -> bool {
-        let holder = |r: &Self| r.facts.as_ref().map(|f| (f.owner.clone(), f.action, f.started_at));
-        self.uid == read.uid && (holder(self) == holder(read) || self.status == read.status)
-    }
-
-    /// The merge patch that an edit comes to.
-    fn patch(&self, edit: Edit<'_>, whole: bool) -> Result<Value, Error> {
-        let mut facts = self.facts.clone();
-        let mut data = serde_json::Map::new();
-        let mut labels = serde_json::Map::new();
-        if whole {
-            let mut record = Record::clone(&*self.record()?);
-            edit(&mut record, facts.as_mut());
-            let payload = encode_within(&mut record, facts.as_ref())?;
-            data.insert(record::DATA_KEY.to_owned(), json!(STANDARD.encode(payload)));
-            labels.insert("status".to_owned(), json!(record.info.status.as_str()));
-            labels.insert("modifiedAt".to_owned(), json!(Timestamp::now().as_second().to_string()));
-        } else {
-            edit(&mut Record::default(), facts.as_mut());
-        }
-        if let Some(facts) = &facts {
-            let text = serde_json::to_vec(facts).map_err(|e| Error::record(self.number, &e))?;
-            data.insert(facts::DATA_KEY.to_owned(), json!(STANDARD.encode(text)));
-        }
-        let mut metadata = json!({"resourceVersion": self.resource_version});
-        if !labels.is_empty() {
-            metadata["labels"] = Value::Object(labels);
-        }
-        Ok(json!({"metadata": metadata, "data": data}))
     }
 }
 

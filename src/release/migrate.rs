@@ -1,29 +1,31 @@
-//! Makes fields that were written by client-side tools known as applied.
+//! Makes fields that the tools before Pintle wrote known as applied by it.
 //!
 //! Field managers are keyed by name and operation: what helm 3 or kubectl wrote by Update is, to server-side apply,
-//! another manager's. Such a field would survive its removal from the chart. So before an object's first apply
-//! the entries of those tools become part of the entry that Pintle applies under, for the fields of the
-//! recorded manifest only: what a person set beside the chart stays theirs.
+//! another manager's, and so is what Flux applied. Such a field would survive its removal from the chart. So before
+//! an object's first apply the entries of those tools become part of the entry that Pintle applies under, for the
+//! fields of the recorded manifest only: what a person set beside the chart stays theirs.
 //!
 //! # Compatibility
 //! As client-go's `csaupgrade`, which Helm 4 uses, but for the restriction to the recorded manifest.
 
 use serde_json::{Map, Value, json};
 
-use super::FIELD_MANAGER;
-
 /// Tools whose Update entries are the release's own writes.
 const CLIENT_SIDE: [&str; 3] = ["helm", "kubectl-client-side-apply", "helm-controller"];
 
+/// Tools whose Apply entries are the release's own writes: helm 4, and Flux since it uses that.
+const SERVER_SIDE: [&str; 2] = ["helm", "helm-controller"];
+
 /// The managed fields that an object should have before it is applied, when they differ from those that it has.
-/// `recorded` is the object as the last revision's manifest has it, with the release's marks.
-pub(super) fn migrated_fields(live: &Value, recorded: &Value) -> Option<Vec<Value>> {
+/// `recorded` is the object as the last revision's manifest has it, with the release's marks; `manager` is the one that
+/// applies from now on.
+pub(super) fn migrated_fields(live: &Value, recorded: &Value, manager: &str) -> Option<Vec<Value>> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let mut applied = Value::Object(Map::new());
     let mut rest = Vec::with_capacity(entries.len());
     let mut api_version = None;
     for entry in entries {
-        if !is_client_side(entry) {
+        if !is_former(entry, manager) {
             rest.push(entry.clone());
             continue;
         }
@@ -39,25 +41,33 @@ pub(super) fn migrated_fields(live: &Value, recorded: &Value) -> Option<Vec<Valu
         }
     }
     let api_version = api_version?;
-    match rest.iter_mut().find(|entry| is_applied(entry)) {
+    match rest.iter_mut().find(|entry| is_applied(entry, manager)) {
         Some(entry) => merge(&mut entry["fieldsV1"], &applied),
         None => rest.push(json!({
-            "manager": FIELD_MANAGER, "operation": "Apply", "apiVersion": api_version,
+            "manager": manager, "operation": "Apply", "apiVersion": api_version,
             "fieldsType": "FieldsV1", "fieldsV1": applied,
         })),
     }
     Some(rest)
 }
 
-fn is_client_side(entry: &Value) -> bool {
-    let manager = entry["manager"].as_str().unwrap_or_default();
-    let main = entry["subresource"].as_str().unwrap_or_default().is_empty();
-    entry["operation"] == "Update" && main && CLIENT_SIDE.contains(&manager)
+/// Whether an entry is that of a tool that had the release before, or of another way to write.
+fn is_former(entry: &Value, manager: &str) -> bool {
+    let by = entry["manager"].as_str().unwrap_or_default();
+    let wrote = match entry["operation"].as_str() {
+        Some("Update") => CLIENT_SIDE.contains(&by),
+        Some("Apply") => SERVER_SIDE.contains(&by) && by != manager,
+        _ => false,
+    };
+    wrote && is_main(entry)
 }
 
-fn is_applied(entry: &Value) -> bool {
-    let main = entry["subresource"].as_str().unwrap_or_default().is_empty();
-    entry["operation"] == "Apply" && main && entry["manager"] == FIELD_MANAGER
+fn is_applied(entry: &Value, manager: &str) -> bool {
+    entry["operation"] == "Apply" && is_main(entry) && entry["manager"] == manager
+}
+
+fn is_main(entry: &Value) -> bool {
+    entry["subresource"].as_str().unwrap_or_default().is_empty()
 }
 
 /// Divides a set of fields into those that `value` has and the others; a part that is empty is none.
@@ -128,7 +138,7 @@ mod tests {
     }
 
     fn migrate(entries: &[Value], recorded: &Value) -> Option<Vec<Value>> {
-        migrated_fields(&json!({"metadata": {"managedFields": entries}}), recorded)
+        migrated_fields(&json!({"metadata": {"managedFields": entries}}), recorded, "helm")
     }
 
     #[test]
@@ -175,6 +185,33 @@ mod tests {
         let mut status = entry("helm", "Update", json!({"f:data": {"f:a": {}}}));
         status["subresource"] = json!("status");
         assert_eq!(migrate(&[status], &json!({"data": {"a": "1"}})), None);
-        assert_eq!(migrated_fields(&json!({}), &json!({})), None);
+        assert_eq!(migrated_fields(&json!({}), &json!({}), "helm"), None);
+    }
+
+    #[test]
+    fn what_flux_or_helm_applied_is_taken_over_by_whoever_applies_now() {
+        let recorded = json!({"data": {"a": "1"}});
+        let (ours, more) = (json!({"f:data": {"f:a": {}}}), json!({"f:data": {"f:a": {}, "f:b": {}}}));
+        for (name, manager, entries, want) in [
+            (
+                "Flux with helm 4",
+                "helm",
+                vec![entry("helm-controller", "Apply", more.clone())],
+                Some(vec![
+                    entry("helm-controller", "Apply", json!({"f:data": {"f:b": {}}})),
+                    entry("helm", "Apply", ours.clone()),
+                ]),
+            ),
+            (
+                "another field manager of the operator",
+                "pintle",
+                vec![entry("helm", "Apply", ours.clone()), entry("kubectl", "Apply", more.clone())],
+                Some(vec![entry("kubectl", "Apply", more.clone()), entry("pintle", "Apply", ours.clone())]),
+            ),
+            ("its own", "pintle", vec![entry("pintle", "Apply", more.clone())], None),
+        ] {
+            let live = json!({"metadata": {"managedFields": entries}});
+            assert_eq!(migrated_fields(&live, &recorded, manager), want, "{name}");
+        }
     }
 }

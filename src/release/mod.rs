@@ -26,6 +26,8 @@ mod ownership;
 mod plan;
 mod preflight;
 mod prune;
+mod revision;
+mod spill;
 mod state;
 mod status;
 mod targets;
@@ -47,19 +49,21 @@ pub use draft::Draft;
 pub use error::Error;
 pub use execute::{Outcome, execute, resume_hooks, resume_wait};
 pub use facts::{Action, ChartFacts, Facts, Failure, HookFacts, RetryFact, RunningHook};
-pub use history::{History, Revision};
+pub use history::History;
 pub use hook::{HOOK_LABEL, SeenHooks};
 pub use live::{Live, LiveObject, live};
 pub use observe::{Observation, observe};
 pub use ownership::HOOK_OWNER;
 pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
+pub use revision::Revision;
 pub use state::{Desired, ReleaseState, assess};
 pub use status::{history_status, inventory, is_heeded, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
 pub use uninstall::uninstall;
 
-/// The field manager under which objects are applied: Helm's, so that the real helm can go on with a release.
+/// The field manager under which objects are applied, unless the operator is told another one: Helm's, so that the
+/// real helm can go on with a release.
 pub const FIELD_MANAGER: &str = "helm";
 
 /// Requests of one step that run at the same time.
@@ -189,6 +193,8 @@ pub struct Release<'a> {
     pub owner: &'a Owner,
     /// How hooks ended.
     pub hooks: &'a SeenHooks,
+    /// The field manager under which objects are applied.
+    pub field_manager: &'a str,
 }
 
 /// Runs requests a few at a time; the results are in the order of the requests.

@@ -245,18 +245,17 @@ pub async fn prepare(
     manifest: &Manifest,
 ) -> Result<Plan, Error> {
     // A record that cannot be read must not block the way out of that state; what it lists stays in place.
-    let base = history.base_of(number).into_iter();
-    let base: Vec<Earlier> = base.filter_map(|r| Earlier::of(r).ok()).collect();
+    let base = history.base_of(number);
+    let numbers: Vec<u32> = base.iter().map(|r| r.number).collect();
+    history.complete(cx.tenant, cx.key, &numbers).await?;
+    let base: Vec<Earlier> = base.into_iter().filter_map(|r| Earlier::of(r).ok()).collect();
     let facts = history.find(number).and_then(|r| r.facts.as_ref());
-    let mut targets = Targets::known(cx, manifest, &base).await?;
     // Once all is applied nothing is compared any more: what the wait needs to know, it reads itself.
-    let needed = if facts.is_some_and(|f| f.applied) { Vec::new() } else { targets.refs() };
-    let mut live = super::live(cx, needed).await?;
-    if !live.unserved.is_empty() {
-        // What is known of the server was older than the end of a kind: unless the chart brings it, this says so.
-        targets = Targets::known(cx, manifest, &base).await?;
-        live = super::live(cx, targets.refs()).await?;
-    }
+    let (targets, live) = if facts.is_some_and(|f| f.applied) {
+        (Targets::known(cx, manifest, &base).await?, super::live(cx, Vec::new()).await?)
+    } else {
+        Targets::looked_at(cx, manifest, &base).await?
+    };
     let mut plan = plan(action, cx.key, cx.policy, targets, &live)?;
     if let Some(facts) = facts {
         plan.resume(facts);
@@ -283,8 +282,8 @@ pub fn plan(
     if !crds.is_empty() {
         steps.push(Step::Crds(crds));
     }
-    let prune: Vec<Planned> =
-        targets.leftovers().into_iter().filter_map(|t| plan_leftover(key, t, live)).collect();
+    let leftovers = targets.leftovers().into_iter().filter_map(|t| plan_leftover(key, t, live));
+    let prune: Vec<Planned> = leftovers.chain(unserved(&targets)).collect();
     let (before, after) = action.events();
     steps.extend(hook_steps(&targets.hooks, policy, before));
 
@@ -407,6 +406,30 @@ fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option
         content: Value::Null,
         change,
         live: Some(found),
+        earlier: None,
+        recorded: true,
+    })
+}
+
+/// Objects that left the manifest together with their kind: they are named, and nothing is done to them. When the kind
+/// comes back, so do they, and nobody owns them.
+pub(super) fn unserved(targets: &Targets) -> impl Iterator<Item = Planned> {
+    targets.unserved.iter().map(|object| Planned {
+        object: object.clone(),
+        // It has no path: nothing asks for it.
+        kind: Kind {
+            group: object.group.clone(),
+            version: object.version.clone(),
+            kind: object.kind.clone(),
+            plural: String::new(),
+            namespaced: !object.namespace.is_empty(),
+        },
+        source: String::new(),
+        content: Value::Null,
+        change: Change::Keep {
+            why: format!("{} is not served any more in any version", object.api_version()),
+        },
+        live: None,
         earlier: None,
         recorded: true,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::apply::request;
-use super::{Change, Error, FIELD_MANAGER, Plan, Planned, Release, bounded};
+use super::{Change, Error, Plan, Planned, Release, bounded};
 use crate::api::Reason;
 use crate::cluster::{self, ApplyOptions, Class, Retry};
 
@@ -46,7 +46,7 @@ pub async fn preflight(cx: &Release<'_>, plan: &Plan) -> Result<(), Error> {
 async fn ask(cx: &Release<'_>, planned: &Planned) -> Result<(), cluster::Error> {
     let (body, options) = request(planned, planned.live.as_ref(), cx.policy.conflicts);
     let options = ApplyOptions { dry_run: true, ..options };
-    cx.tenant.apply(&planned.kind, &planned.object, &body, FIELD_MANAGER, options).await.map(|_| ())
+    cx.tenant.apply(&planned.kind, &planned.object, &body, cx.field_manager, options).await.map(|_| ())
 }
 
 /// One error for several; its reason is that of the first that only a change of the inputs can mend.

@@ -13,7 +13,7 @@ use super::{Error, History, Observation, Owner, Revision};
 use crate::api::Reason;
 use crate::cluster::Retry;
 
-/// helm's own pending revisions are left alone for this long.
+/// helm's own unfinished actions are left alone for this long after their last sign of life.
 const HELM_PATIENCE: i64 = 600;
 
 /// What is wanted.
@@ -134,6 +134,9 @@ pub enum ReleaseState {
         same_inputs: bool,
         /// When nobody can still be working on it.
         until: Option<Timestamp>,
+        /// What helm says of it, when it is helm's and nothing is asked of Pintle since: it is reported then, and left
+        /// alone even if it never ends.
+        beside: Option<String>,
     },
     /// An uninstall has not ended.
     Uninstalling {
@@ -213,7 +216,8 @@ pub fn assess(observed: &Observation, desired: &Desired) -> ReleaseState {
     {
         return ReleaseState::Claimed { owner: facts.owner_name.clone(), holder: facts.holder.clone() };
     }
-    if latest.status.is_pending() {
+    let unfinished = latest.status.is_pending() || latest.status == Status::Uninstalling;
+    if latest.status.is_pending() || unfinished && latest.facts.is_none() {
         return pending(latest, desired);
     }
     if latest.status == Status::Uninstalling {
@@ -265,24 +269,33 @@ fn assess_held(history: &History, latest: &Revision, desired: &Desired, to: u32)
 
 /// Chart and description of a revision of helm's.
 fn what_helm_says(latest: &Revision) -> String {
-    let Ok(record) = latest.record() else { return latest.status.to_string() };
+    let Ok(record) = latest.head() else { return latest.status.to_string() };
     let chart = &record.chart.metadata;
     format!("{}-{}, {}: {}", chart.name, chart.version, latest.status, record.info.description)
 }
 
+/// When helm cannot be working any more on what it has not ended; none when it is not helm's, or ended.
+pub(super) fn helm_until(latest: &Revision) -> Option<Timestamp> {
+    let unfinished = latest.status.is_pending() || latest.status == Status::Uninstalling;
+    if !unfinished || latest.facts.is_some() {
+        return None;
+    }
+    // An uninstall begins on a revision that is as old as it may be; helm notes the change in a label.
+    let changed =
+        latest.labels.get("modifiedAt").and_then(|at| Timestamp::from_second(at.parse().ok()?).ok());
+    let alive = latest.created_at.max(changed)?;
+    alive.checked_add(jiff::SignedDuration::from_secs(HELM_PATIENCE)).ok()
+}
+
 fn pending(latest: &Revision, desired: &Desired) -> ReleaseState {
     let ours = latest.facts.as_ref();
-    let until = match ours {
-        Some(_) => None,
-        None => {
-            latest.created_at.and_then(|t| t.checked_add(jiff::SignedDuration::from_secs(HELM_PATIENCE)).ok())
-        }
-    };
+    let until = helm_until(latest);
     ReleaseState::Pending {
         revision: latest.number,
         ours: ours.is_some(),
         same_inputs: ours.is_some_and(|facts| desired.difference(facts).is_none()),
         until,
+        beside: (ours.is_none() && desired.settled && !desired.force).then(|| what_helm_says(latest)),
     }
 }
 

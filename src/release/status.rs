@@ -42,7 +42,7 @@ fn revision_status(revision: &Revision) -> RevisionStatus {
 
 /// A revision that helm made.
 fn foreign_status(revision: &Revision, created: Time) -> RevisionStatus {
-    let record = revision.record().ok();
+    let record = revision.head().ok();
     let metadata = record.as_ref().map(|r| &r.chart.metadata);
     let of = |text: Option<&String>| text.filter(|t| !t.is_empty()).cloned();
     RevisionStatus {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
-use super::{Error, Release, ReleaseKey, Revision};
+use super::{Error, Live, Release, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::{Kind, ObjectRef, Retry, Served};
 
@@ -45,8 +45,8 @@ pub struct Targets {
     /// The objects of earlier manifests that were deployed. One that is only in a manifest that failed may never have
     /// been the release's.
     pub deployed: BTreeSet<ObjectRef>,
-    /// Whether an object of an earlier manifest was left out because its kind is not known.
-    pub is_incomplete: bool,
+    /// Objects of earlier manifests whose kind the server does not serve in any version: nothing can be done to them.
+    pub unserved: BTreeSet<ObjectRef>,
 }
 
 /// An earlier manifest.
@@ -77,13 +77,34 @@ impl Targets {
     pub async fn known(cx: &Release<'_>, manifest: &Manifest, previous: &[Earlier]) -> Result<Self, Error> {
         let served = cx.discovery.served().await?;
         match Self::new(cx.key, manifest, previous, &served) {
-            Ok(targets) if !targets.is_incomplete => Ok(targets),
+            Ok(targets) if targets.unserved.is_empty() => Ok(targets),
             Err(error) if error.reason != Reason::KindNotFound => Err(error),
             _ => {
                 let served = cx.discovery.refresh(REFRESH_PAUSE).await?;
                 Self::new(cx.key, manifest, previous, &served)
             }
         }
+    }
+
+    /// As [`Targets::known`], with the live objects.
+    ///
+    /// # Errors
+    /// The same, or that an object cannot be read.
+    pub async fn looked_at(
+        cx: &Release<'_>,
+        manifest: &Manifest,
+        previous: &[Earlier],
+    ) -> Result<(Self, Live), Error> {
+        let targets = Self::known(cx, manifest, previous).await?;
+        let live = super::live(cx, targets.refs()).await?;
+        if live.unserved.is_empty() {
+            return Ok((targets, live));
+        }
+        // What is known of the server was older than the end of a kind or a version: unless the chart brings it, this
+        // says so, and what is there under another version is found.
+        let targets = Self::known(cx, manifest, previous).await?;
+        let live = super::live(cx, targets.refs()).await?;
+        Ok((targets, live))
     }
 
     /// Reads a manifest and the earlier ones.
@@ -192,10 +213,11 @@ impl Reader<'_> {
     }
 
     fn kind(&self, object: &ObjectRef) -> Option<Kind> {
-        let provided = || {
-            self.provided.get(&(object.group.clone(), object.version.clone(), object.kind.clone())).cloned()
-        };
-        (self.served)(object).or_else(provided)
+        (self.served)(object).or_else(|| self.provided_kind(object))
+    }
+
+    fn provided_kind(&self, object: &ObjectRef) -> Option<Kind> {
+        self.provided.get(&(object.group.clone(), object.version.clone(), object.kind.clone())).cloned()
     }
 
     /// Identifies an object of the manifest.
@@ -221,8 +243,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the objects of earlier manifests, newest last. What cannot be read, or whose kind is gone, is left out: it
-    /// was applied once, so its kind was removed since, and its objects with it.
+    /// Reads the objects of earlier manifests, newest last. What cannot be read is left out.
+    ///
+    /// What is served counts for more than what a definition of an old chart promises: its version may have been
+    /// dropped since, and the object be there under another one.
     fn earlier(&mut self, previous: &[Earlier], targets: &mut Targets) {
         // A definition stays when its chart goes, and with it the objects that it defines.
         for crd in previous.iter().flat_map(|earlier| &earlier.manifest.crds) {
@@ -234,8 +258,9 @@ impl Reader<'_> {
         for (document, deployed) in documents {
             for content in document.objects().unwrap_or_default() {
                 let Ok(mut object) = identify(&content, &document.source) else { continue };
-                let Some(kind) = self.kind(&object).or_else(|| self.other_version(&object)) else {
-                    targets.is_incomplete = true;
+                let served = (self.served)(&object).or_else(|| self.other_version(&object));
+                let Some(kind) = served.or_else(|| self.provided_kind(&object)) else {
+                    targets.unserved.insert(object);
                     continue;
                 };
                 self.settle(&mut object, &kind);

@@ -14,23 +14,27 @@ use super::draft::after;
 use super::hook::{Progress, cut_short, run_event, still_running};
 use super::ownership;
 use super::targets::{Earlier, TargetObject, Targets};
-use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey};
+use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey, spill};
 use crate::api::{Changes, Reason};
 use crate::cluster::Retry;
 use crate::telemetry::failpoint::Failpoint;
 
 /// Goes on with the removal of a release; [`Outcome::Done`] when nothing of it is left but what is kept on purpose,
 /// which the warnings list.
-pub async fn uninstall(cx: &Release<'_>, history: &mut History) -> Outcome {
-    match step(cx, history).await {
+///
+/// `was_ours` says that Pintle had the release once. The record alone cannot tell: helm drops Pintle's facts from every
+/// revision that it writes.
+pub async fn uninstall(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Outcome {
+    match step(cx, history, was_ours).await {
         Ok(outcome) => outcome,
         Err(error) if error.transient => Outcome::Retry { error },
         Err(error) => Outcome::Failed { error },
     }
 }
 
-async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error> {
-    let Some(number) = begin(cx, history).await? else {
+async fn step(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Result<Outcome, Error> {
+    let Some(number) = begin(cx, history, was_ours).await? else {
+        spill::sweep(cx, history).await?;
         return Ok(Outcome::Done { changes: Changes::default(), warnings: Vec::new() });
     };
     if let Some(facts) = history.find(number).and_then(|r| r.facts.as_ref())
@@ -38,6 +42,8 @@ async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error>
     {
         return Ok(parked);
     }
+    let base: Vec<u32> = history.base_of(u32::MAX).iter().map(|r| r.number).collect();
+    history.complete(cx.tenant, cx.key, &base).await?;
     let hooks = hooks(cx, history, number);
     if let Some(parked) = run_hooks(cx, history, number, HookEvent::PreDelete, &hooks).await?.parked() {
         return Ok(parked);
@@ -62,7 +68,7 @@ async fn step(cx: &Release<'_>, history: &mut History) -> Result<Outcome, Error>
 }
 
 /// Marks the latest revision; `None` when there is nothing to remove.
-async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, Error> {
+async fn begin(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Result<Option<u32>, Error> {
     let Some(latest) = history.latest() else { return Ok(None) };
     let number = latest.number;
     if latest.status == Status::Uninstalled {
@@ -78,8 +84,14 @@ async fn begin(cx: &Release<'_>, history: &mut History) -> Result<Option<u32>, E
         return Err(super::history::claimed(&facts.owner_name, &facts.holder));
     }
     // helm made every revision: nothing of it was ever adopted, and nothing of it is ours to remove.
-    if history.revisions().iter().all(|r| r.facts.is_none()) {
+    if !was_ours && history.revisions().iter().all(|r| r.facts.is_none()) {
         return Ok(None);
+    }
+    if super::state::helm_until(latest).is_some_and(|until| Timestamp::now() < until) {
+        let message = format!("helm is working on revision {number}; the release is removed when that ends");
+        let mut error = Error::new(Reason::Progressing, Retry::Soon, message);
+        error.transient = true;
+        return Err(error);
     }
     let has_facts = latest.facts.is_some();
     if let Some(facts) = latest.facts.as_ref().filter(|_| latest.status.is_pending()) {
@@ -129,10 +141,9 @@ async fn run_hooks(
 async fn inventory(cx: &Release<'_>, history: &History) -> Result<Vec<Planned>, Error> {
     let base = history.base_of(u32::MAX).into_iter().map(Earlier::of);
     let base: Vec<Earlier> = base.collect::<Result<_, _>>()?;
-    let targets = Targets::known(cx, &Manifest::default(), &base).await?;
-    let live = super::live(cx, targets.refs()).await?;
-    let mut planned: Vec<Planned> =
-        targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live)).collect();
+    let (targets, live) = Targets::looked_at(cx, &Manifest::default(), &base).await?;
+    let found = targets.leftovers().into_iter().filter_map(|t| plan_removal(cx.key, t, &live));
+    let mut planned: Vec<Planned> = found.chain(super::plan::unserved(&targets)).collect();
     planned.sort_by(|a, b| compare_kinds(Order::Uninstall, &a.object.kind, &b.object.kind));
     Ok(planned)
 }
@@ -230,6 +241,7 @@ async fn forget(cx: &Release<'_>, history: &mut History, number: u32) -> Result<
         }
         return history.mark_uninstalled(cx, number).await;
     }
+    spill::sweep(cx, history).await?;
     let numbers: Vec<u32> = history.revisions().iter().map(|r| r.number).collect();
     for older in numbers {
         history.remove(cx, older).await?;

@@ -158,9 +158,7 @@ impl Work<'_> {
         debug!(release = %self.key, action = ?decision.action(), "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);
         let policy = Policy::new(&self.object.spec, action);
-        let discovery = &self.operator.discovery;
-        let hooks = &self.operator.hooks;
-        let cx = Release { tenant: client, discovery, key: &key, policy: &policy, owner: &owner, hooks };
+        let cx = self.operator.release(client, &key, &policy, &owner);
         let mut history = observed.history;
         let done = self.carry_out(&cx, &mut history, &desired, inputs, decision, action).await;
         // Who is entered here is asked, when the process ends, to write down that it was interrupted.
@@ -187,8 +185,7 @@ impl Work<'_> {
         });
         let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
-        let (discovery, hooks) = (&self.operator.discovery, &self.operator.hooks);
-        let cx = Release { tenant: client, discovery, key, policy: &policy, owner, hooks };
+        let cx = self.operator.release(client, key, &policy, owner);
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
         Account { verdict, history: Some(history) }
     }
@@ -287,6 +284,8 @@ impl Work<'_> {
         if is_known {
             return None;
         }
+        let number = deployed.number;
+        history.complete(cx.tenant, cx.key, &[number]).boxed().await.ok()?;
         // What cannot be read any more, such as a kind that is gone, must not keep a release from being ready.
         release::recorded_inventory(cx, deployed).boxed().await.ok()
     }

@@ -52,6 +52,7 @@ impl Work<'_> {
         history: &mut History,
         to: u32,
     ) -> Result<Verdict, Failure> {
+        history.complete(cx.tenant, cx.key, &[to]).boxed().await?;
         let draft = Draft::rollback(history, cx.key, cx.owner, to)?;
         let manifest = draft.manifest()?;
         let plan = release::prepare(cx, history, draft.number(), Action::Rollback, &manifest).boxed().await?;
@@ -85,6 +86,7 @@ impl Work<'_> {
         history: &mut History,
         number: u32,
     ) -> Result<Verdict, Failure> {
+        history.complete(cx.tenant, cx.key, &[number]).boxed().await?;
         let revision = history.find(number).ok_or_else(|| Failure::defect("the pending revision is gone"))?;
         let facts = revision.facts.clone().unwrap_or_default();
         let manifest = revision.manifest()?;

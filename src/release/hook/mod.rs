@@ -22,7 +22,7 @@ use super::ownership::{self, HOOK_OWNER, Ownership};
 use super::plan::place;
 use super::targets::identify;
 use super::wait::failing_pod;
-use super::{Error, FIELD_MANAGER, History, LiveObject, Outcome, Release};
+use super::{Error, History, LiveObject, Outcome, Release};
 use crate::api::{DeletionPropagation, Reason};
 use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, pod_readiness};
 
@@ -307,7 +307,7 @@ async fn clear_way(
 async fn create(cx: &Release<'_>, hook: &Hook, target: &HookObject) -> Result<LiveObject, Error> {
     let options = ApplyOptions { force: false, dry_run: false };
     let applied =
-        cx.tenant.apply(&target.kind, &target.object, &target.content, FIELD_MANAGER, options).await;
+        cx.tenant.apply(&target.kind, &target.object, &target.content, cx.field_manager, options).await;
     applied.map(|a| LiveObject::new(a.object)).map_err(|e| Error::from_template(e, &hook.path))
 }
 

@@ -18,7 +18,7 @@ fn failed(failures: u32, retry: Retry, installed: bool) -> ReleaseState {
 }
 
 fn pending(ours: bool, same_inputs: bool, until: Option<i64>) -> ReleaseState {
-    ReleaseState::Pending { revision: 4, ours, same_inputs, until: until.map(at) }
+    ReleaseState::Pending { revision: 4, ours, same_inputs, until: until.map(at), beside: None }
 }
 
 #[test]

@@ -129,7 +129,9 @@ fn a_draft_becomes_a_secret_that_reads_back() {
     .unwrap()
     .with_plan(&plan, plan.summary(), &policy());
     assert_eq!(draft.number(), 2);
-    let secret = draft.secret(&key()).unwrap();
+    let secrets = draft.secrets(&key()).unwrap();
+    assert!(secrets.parts.is_empty());
+    let secret = secrets.head;
     assert_eq!(secret["metadata"]["name"], "sh.helm.release.v1.web.v2");
     assert_eq!(secret["metadata"]["labels"]["status"], "pending-upgrade");
     assert_eq!(secret["metadata"]["labels"]["team"], "a", "the labels of a release are carried over");
@@ -179,8 +181,55 @@ fn a_record_over_the_limit_loses_templates_first_and_never_its_manifest() {
     super::super::draft::fit(&mut record, 10_000).unwrap();
     assert_eq!(record.chart.files.len(), 1, "the definitions stay");
     record.manifest = String::from_utf8(noise(16_000).iter().map(|b| b % 94 + 32).collect()).unwrap();
-    let error = super::super::draft::fit(&mut record, 10_000).unwrap_err();
-    assert_eq!(error.reason, crate::api::Reason::ReleaseTooLarge);
+    let payload = super::super::draft::fit(&mut record, 10_000).unwrap();
+    assert!(payload.len() > 10_000, "the manifest is never cut");
+    assert_eq!(record::decode(&payload).unwrap().manifest, record.manifest);
+}
+
+/// Text that does not compress to less than three quarters.
+fn noise(len: usize) -> String {
+    let mut state = 1_u64;
+    let mut step = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'0' + ((state >> 58) as u8))
+    };
+    (0..len).map(|_| step()).collect()
+}
+
+fn draft_of(manifest: &Manifest) -> Draft {
+    let (history, config) = (History::default(), pintle_helm::values::Values::default());
+    let chart = chart();
+    Draft::forward(&history, &key(), &owner(), Action::Install, &chart, config, manifest, &desired()).unwrap()
+}
+
+#[test]
+fn a_record_that_is_too_large_spills_into_secrets_that_helm_does_not_see() {
+    let text = format!(
+        "---\n# Source: web/templates/a.yaml\nkind: A\nmetadata:\n  name: a\ndata: {}\n",
+        noise(1_500_000)
+    );
+    let manifest = Manifest::from_text(&text).unwrap();
+    let secrets = draft_of(&manifest).secrets(&key()).unwrap();
+    assert!(secrets.parts.len() > 1);
+    assert_eq!(secrets.head["metadata"]["labels"]["owner"], "pintle");
+    let read = Revision::from_secret(&secrets.head).unwrap();
+    assert_eq!(read.facts.as_ref().unwrap().parts.as_ref().unwrap().count, secrets.parts.len());
+    assert_eq!(read.head().unwrap().name, "web");
+    assert!(read.record().unwrap_err().message.contains("its further Secrets were not read"));
+    assert!(read.manifest().is_err(), "an unread record must not be taken for an empty one");
+}
+
+#[test]
+fn past_all_secrets_the_sizes_are_told() {
+    let text = format!("---\n# Source: web/templates/a.yaml\nkind: A\ndata: {}\n", noise(9_000_000));
+    let error = draft_of(&Manifest::from_text(&text).unwrap()).secrets(&key()).unwrap_err();
+    assert_eq!(
+        (error.reason, error.retry),
+        (crate::api::Reason::ReleaseTooLarge, crate::cluster::Retry::OnChange)
+    );
+    for part in ["8 Secrets", "its manifest has 90000", "its hooks 0", "split the chart"] {
+        assert!(error.message.contains(part), "{}", error.message);
+    }
 }
 
 #[test]

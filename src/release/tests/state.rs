@@ -14,7 +14,13 @@ fn changed(why: &str, installed: bool) -> ReleaseState {
 #[test]
 fn going_forward() {
     let other = |r: Built| r.with(|f| f.values_digest = "other".into());
-    let pending = |ours, same_inputs, until| ReleaseState::Pending { revision: 1, ours, same_inputs, until };
+    let pending = |ours, same_inputs, until| ReleaseState::Pending {
+        revision: 1,
+        ours,
+        same_inputs,
+        until,
+        beside: None,
+    };
     let unmanaged = |deployed| ReleaseState::Unmanaged { revision: 1, deployed };
     for (name, revisions, want) in [
         ("nothing", vec![], ReleaseState::Absent),
@@ -160,6 +166,46 @@ fn what_helm_makes_beside_us_is_left_alone() {
     ] {
         assert_eq!(external(&state), want, "{name}: {state:?}");
     }
+}
+
+#[test]
+fn what_helm_has_not_ended_gets_its_time_and_is_told_of_afterwards() {
+    let at_work = |status: Status, desired: Desired| {
+        let mut secret = revision(2, status).by_helm().secret();
+        secret["metadata"]["labels"]["modifiedAt"] = json!("700");
+        let history = History::from_secrets(&[revision(1, Deployed).secret(), secret]);
+        let state = assess(&Observation { history }, &desired);
+        let ReleaseState::Pending { revision: 2, ours: false, until, beside, .. } = &state else {
+            panic!("{state:?}")
+        };
+        assert_eq!(*until, Some(at(1300)), "ten minutes after its last sign of life");
+        let told = beside.is_some();
+        let is_wait = |now| matches!(decide(&state, &desired, at(now)), Decision::Later { .. });
+        assert!(is_wait(701) && is_wait(1299), "what is fresh is never taken away, whatever is asked for");
+        (told, decide(&state, &desired, at(1300)))
+    };
+    let external = |decision: &Decision| {
+        matches!(decision, Decision::Stall { reason: crate::api::Reason::ExternalRelease, message }
+            if message.contains("helm made revision 2") && message.contains("never finished"))
+    };
+    let given_up = |decision: &Decision| {
+        matches!(decision, Decision::Supersede { revision: 2, reason: crate::api::Reason::Interrupted, .. })
+    };
+    for status in [PendingUpgrade, Uninstalling] {
+        for (name, desired, beside) in [
+            ("nothing is asked for", desired().settled(true), true),
+            ("the spec changed", desired(), false),
+            ("a new revision is asked for", desired().settled(true).forced(true), false),
+            ("a rollback is asked for", Desired::held(&owner(), 1), false),
+            ("it is held", Desired::held(&owner(), 1).settled(true), true),
+        ] {
+            let (told, then) = at_work(status, desired);
+            assert_eq!(told, beside, "{status}: {name}");
+            assert!(if beside { external(&then) } else { given_up(&then) }, "{status}: {name}: {then:?}");
+        }
+    }
+    let ours = [revision(1, Deployed), revision(2, Uninstalling)];
+    assert_eq!(assessed(&ours, &desired()), ReleaseState::Uninstalling { revision: 2 });
 }
 
 #[test]
