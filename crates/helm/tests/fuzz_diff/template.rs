@@ -349,10 +349,16 @@ impl<'c> Writer<'c> {
 
     /// An expression that can be an argument.
     fn expression(&mut self, scope: &Scope, kind: char, depth: usize) -> Tree {
+        let tree = self.argument(scope, kind, depth);
+        // What must be of its kind must stay so when the case is made smaller.
+        if is_strict(kind) { Tree::leaf(Sort::Fixed, tree.write()) } else { tree }
+    }
+
+    fn argument(&mut self, scope: &Scope, kind: char, depth: usize) -> Tree {
         if kind == 'W' && self.random.chance(50) {
             return Tree::new(Sort::Expression).text("(deepCopy ").tree(self.operand(scope, 'd')).text(")");
         }
-        let strict = kind.is_uppercase() || matches!(kind, 'n' | 't' | 'e' | 'r');
+        let strict = is_strict(kind) || kind == 'r';
         // What does not fit mostly ends the template, so it must be rare.
         let kind = if !strict && self.random.chance(2) {
             *self.random.pick(&['a', 's', 'i', 'l', 'd', 'f', 'b'])
@@ -434,7 +440,7 @@ impl<'c> Writer<'c> {
 
     /// Something without parts.
     fn operand(&mut self, scope: &Scope, kind: char) -> Tree {
-        let strict = kind.is_uppercase() || matches!(kind, 'n' | 't' | 'e');
+        let strict = is_strict(kind);
         if !strict {
             let fits = |has: char| kind == 'a' || has == kind || kind == 'l' && has == 'q';
             if self.random.chance(25) {
@@ -491,4 +497,9 @@ impl<'c> Writer<'c> {
         let text = *self.random.pick(TEXTS);
         if self.random.chance(10) && !text.contains(['`', '\r']) { format!("`{text}`") } else { quote(text) }
     }
+}
+
+/// Whether an argument of that letter is never anything else.
+fn is_strict(kind: char) -> bool {
+    kind.is_uppercase() || matches!(kind, 'n' | 't' | 'e')
 }
