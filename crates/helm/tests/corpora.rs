@@ -3,6 +3,13 @@
 //! With FUZZ_SECONDS, every target then gets mutations of its corpus for so long (`make fuzz`): less clever than
 //! libFuzzer, which sees what is covered, but on a stable compiler. What panics or takes long is kept in the corpus.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test: clippy.toml lets only functions marked #[test] do this"
+)]
+
 use std::any::Any;
 use std::env;
 use std::fs;
