@@ -4,7 +4,9 @@ CARGO ?= cargo
 # Set by people who have the charts and cases of the conformance corpus; tests say aloud when it is missing.
 export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
 
-.PHONY: help demo test unit e2e chaos faults conformance golden bench lint generate assets
+FUZZ_JUDGE ?= $(or $(PINTLE_CACHE),$(HOME)/.cache/pintle)/bin/fuzz-judge
+
+.PHONY: help demo test unit e2e chaos faults conformance golden bench fuzz fuzz-diff lint generate assets
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,7 +23,7 @@ build:
 
 unit: ## unit tests of all crates
 	$(CARGO) test --workspace --lib
-	$(CARGO) test -p pintle-helm --test directory
+	$(CARGO) test -p pintle-helm --test directory --test corpora
 
 e2e: build assets ## the stories of e2e/ on a real control plane
 	$(CARGO) test --test e2e
@@ -41,6 +43,13 @@ golden: assets ## write what the real helm prints for the project's own cases
 bench: assets ## `pintle template` against `helm template`, as whole processes
 	$(CARGO) build --release --bin pintle
 	e2e/bench/template
+
+fuzz: ## every fuzz target for FUZZ_SECONDS=60, on stable; with coverage: cargo +nightly fuzz run NAME
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test -p pintle-helm --test corpora -- --nocapture
+
+fuzz-diff: assets ## random charts rendered by us and by the real helm; FUZZ_CASES=10000 for more, FUZZ_SEED=N to repeat
+	GOFLAGS= GOWORK=off CGO_ENABLED=0 go -C e2e/fuzz build -trimpath -buildvcs=false -mod=readonly -o "$(FUZZ_JUDGE)" .
+	FUZZ_JUDGE="$(FUZZ_JUDGE)" FUZZ_HELM="$$(e2e/controlplane/build)/helm" $(CARGO) test --quiet -p pintle-helm --test fuzz_diff
 
 lint: ## formatting and clippy
 	$(CARGO) fmt --all --check

@@ -396,6 +396,12 @@ pub trait Object: Any {
     /// What `%v` prints (Go's `String()` or `Error()`, else the struct dump).
     fn print(&self) -> Vec<u8>;
 
+    /// What a function gets in place of this: Go copies structs, and what has no address prints without the `String()`
+    /// that only its pointer has.
+    fn copied(self: Rc<Self>) -> Option<Rc<dyn Object>> {
+        None
+    }
+
     /// Go's truth: structs and non-nil pointers are true, an empty map or slice is not.
     fn truth(&self) -> bool {
         true
@@ -404,6 +410,11 @@ pub trait Object: Any {
     /// The plain value behind it for JSON and YAML, as Go's `encoding/json` would see it; `None` cannot be marshalled.
     fn to_plain(&self) -> Option<Value> {
         None
+    }
+
+    /// The plain value behind it as go-yaml would see it, which does not go by way of JSON.
+    fn to_yaml(&self) -> Option<Value> {
+        self.to_plain()
     }
 
     /// The elements in `range` order (key, value) when it can be ranged over.

@@ -36,6 +36,10 @@ impl Object for NilSlice {
         Some(Value::Nil)
     }
 
+    fn to_yaml(&self) -> Option<Value> {
+        Some(Value::list(Vec::new()))
+    }
+
     fn entries(&self) -> Option<Vec<(Value, Value)>> {
         Some(Vec::new())
     }
@@ -86,6 +90,10 @@ impl Object for NilMap {
 
     fn to_plain(&self) -> Option<Value> {
         Some(Value::Nil)
+    }
+
+    fn to_yaml(&self) -> Option<Value> {
+        Some(Value::map(Default::default()))
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {

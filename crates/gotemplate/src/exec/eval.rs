@@ -512,6 +512,12 @@ impl<'set> State<'set, '_> {
     /// Makes sure that a value can be an argument of type `ty`.
     fn validate(&self, operand: Operand, ty: Type) -> Result<Operand, Error> {
         let assignable = match (ty, &operand.value) {
+            (Type::Any, Value::Object(object)) => {
+                return Ok(match object.clone().copied() {
+                    Some(copy) => Operand { value: Value::Object(copy), ..operand },
+                    None => operand,
+                });
+            }
             (Type::Any | Type::Reflect, _) => true,
             (_, Value::Nil) if operand.boxed => {
                 return self.error(format!("wrong type for value; expected {ty}; got interface {{}}"));

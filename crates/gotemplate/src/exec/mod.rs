@@ -467,6 +467,10 @@ impl<'set, 'run> State<'set, 'run> {
 
 /// A value in a message.
 fn shown(value: &Value) -> String {
+    // Go: what is formatted is a copy in an interface {}.
+    let copy =
+        if let Value::Object(object) = value { object.clone().copied().map(Value::Object) } else { None };
+    let value = copy.as_ref().unwrap_or(value);
     String::from_utf8_lossy(&printf::to_text(value)).into_owned()
 }
 

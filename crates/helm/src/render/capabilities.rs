@@ -218,7 +218,10 @@ pub(super) struct CapabilitiesObject {
 impl CapabilitiesObject {
     pub(super) fn value(capabilities: &Capabilities, compat: Compat) -> Value {
         Value::Object(Rc::new(Self {
-            kube_version: Rc::new(KubeVersionObject(capabilities.kube_version.clone())),
+            kube_version: Rc::new(KubeVersionObject {
+                version: capabilities.kube_version.clone(),
+                is_copy: false,
+            }),
             api_versions: Rc::new(ApiVersionsObject(capabilities.api_versions.clone())),
             compat,
         }))
@@ -271,12 +274,16 @@ impl Object for CapabilitiesObject {
 }
 
 /// `common.KubeVersion`.
-struct KubeVersionObject(KubeVersion);
+struct KubeVersionObject {
+    version: KubeVersion,
+    /// Whether Go could not take its address, and so does not find its `String()`.
+    is_copy: bool,
+}
 
 impl KubeVersionObject {
     /// The struct as Go dumps it inside another one.
     fn dump(&self) -> Vec<u8> {
-        let KubeVersion { version, major, minor, comparable } = &self.0;
+        let KubeVersion { version, major, minor, comparable } = &self.version;
         format!("{{{version} {comparable} {major} {minor}}}").into_bytes()
     }
 }
@@ -292,35 +299,39 @@ impl Object for KubeVersionObject {
 
     fn field(&self, name: &str) -> Option<Value> {
         match name {
-            "Version" => Some(Value::string(&self.0.version)),
-            "Major" => Some(Value::string(&self.0.major)),
-            "Minor" => Some(Value::string(&self.0.minor)),
+            "Version" => Some(Value::string(&self.version.version)),
+            "Major" => Some(Value::string(&self.version.major)),
+            "Minor" => Some(Value::string(&self.version.minor)),
             _ => None,
         }
     }
 
     fn method(self: Rc<Self>, name: &str) -> Option<Method> {
         match name {
-            "String" => Some(no_args(move || Ok(Value::string(&self.0.comparable)))),
-            "GitVersion" => Some(no_args(move || Ok(Value::string(&self.0.version)))),
+            "String" => Some(no_args(move || Ok(Value::string(&self.version.comparable)))),
+            "GitVersion" => Some(no_args(move || Ok(Value::string(&self.version.version)))),
             _ => None,
         }
     }
 
     fn print(&self) -> Vec<u8> {
-        self.0.comparable.clone().into_bytes()
+        if self.is_copy { self.dump() } else { self.version.comparable.clone().into_bytes() }
+    }
+
+    fn copied(self: Rc<Self>) -> Option<Rc<dyn Object>> {
+        Some(Rc::new(Self { version: self.version.clone(), is_copy: true }))
     }
 
     fn to_plain(&self) -> Option<Value> {
         Some(Value::map(Entries::from([
-            ("Version".into(), Value::string(&self.0.version)),
-            ("Major".into(), Value::string(&self.0.major)),
-            ("Minor".into(), Value::string(&self.0.minor)),
+            ("Version".into(), Value::string(&self.version.version)),
+            ("Major".into(), Value::string(&self.version.major)),
+            ("Minor".into(), Value::string(&self.version.minor)),
         ])))
     }
 
     fn equals(&self, other: &dyn Object) -> bool {
-        other.as_any().downcast_ref::<Self>().is_some_and(|other| self.0 == other.0)
+        other.as_any().downcast_ref::<Self>().is_some_and(|other| self.version == other.version)
     }
 
     fn as_any(&self) -> &dyn Any {

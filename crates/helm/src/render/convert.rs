@@ -113,7 +113,7 @@ impl Serialize for Form<'_> {
                 serializer
                     .collect_map(entries.iter().map(|(key, value)| (key.to_string_lossy(), inner(value))))
             }
-            Value::Object(object) => match object.to_plain() {
+            Value::Object(object) => match if self.json { object.to_plain() } else { object.to_yaml() } {
                 Some(plain) => inner(&plain).serialize(serializer),
                 None => Err(S::Error::custom(format!("json: unsupported type: {}", object.type_name()))),
             },

@@ -212,6 +212,10 @@ impl Object for Duration {
         Some(Value::int64(self.0))
     }
 
+    fn to_yaml(&self) -> Option<Value> {
+        Some(self.to_string().into())
+    }
+
     fn equals(&self, other: &dyn Object) -> bool {
         other.as_any().downcast_ref::<Self>() == Some(self)
     }

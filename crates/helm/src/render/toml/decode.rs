@@ -108,11 +108,17 @@ impl<'t> Parser<'t> {
         if !array {
             self.eat("[");
         }
-        let path = self.key()?;
-        self.last_key = path.join(".");
-        if !self.eat(if array { "]]" } else { "]" }) {
-            return Err("expected end of table name delimiter ']'".to_owned());
+        let path = self.path(true)?;
+        if !self.eat("]") {
+            return Err(format!("expected '.' or ']' to end table name, but got {} instead", self.found()));
         }
+        if array && !self.eat("]") {
+            return Err(format!(
+                "expected end of table array name delimiter ']', but got {} instead",
+                self.found()
+            ));
+        }
+        self.last_key = path.join(".");
         self.end_of_line()?;
         let Some((name, parents)) = path.split_last() else { return Ok(root.clone()) };
         let mut table = root.clone();
@@ -164,8 +170,7 @@ impl<'t> Parser<'t> {
     }
 
     fn pair(&mut self, table: &Map, depth: usize) -> Outcome<()> {
-        let path = self.key()?;
-        self.blanks();
+        let path = self.path(false)?;
         if !self.eat("=") {
             return Err(match self.peek() {
                 Some(c) => format!("expected '.' or '=', but got {c:?} instead"),
@@ -187,10 +192,23 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn key(&mut self) -> Outcome<Vec<String>> {
+    /// The parts of a key, or of a table's name.
+    fn path(&mut self, table: bool) -> Outcome<Vec<String>> {
         let mut path = Vec::new();
         loop {
             self.blanks();
+            let wrong = match (table, self.peek()) {
+                (true, None | Some(']')) => "unexpected end of table name (table names cannot be empty)",
+                (true, Some('.')) => "unexpected table separator (table names cannot be empty)",
+                (false, None | Some('=')) if path.is_empty() => "unexpected '=': key name appears blank",
+                (false, Some('.')) if path.is_empty() => "unexpected '.': keys cannot start with a '.'",
+                (false, None | Some('=')) => "unexpected '='",
+                (false, Some('.')) => "unexpected '.'",
+                _ => "",
+            };
+            if !wrong.is_empty() {
+                return Err(wrong.to_owned());
+            }
             path.push(match self.peek() {
                 Some('"') => self.basic()?,
                 Some('\'') => self.literal()?,
@@ -198,11 +216,8 @@ impl<'t> Parser<'t> {
                     let rest = self.rest();
                     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
                     let end = rest.find(|c| !bare(c)).unwrap_or(rest.len());
-                    if end == 0 {
-                        let found = self.peek().map_or_else(|| "EOF".to_owned(), |c| format!("{c:?}"));
-                        return Err(format!("expected a key but got {found} instead"));
-                    }
                     self.at += end;
+                    // Go: a name may be empty here; what follows it is wrong then.
                     rest.get(..end).unwrap_or_default().to_owned()
                 }
             });
@@ -211,6 +226,11 @@ impl<'t> Parser<'t> {
                 return Ok(path);
             }
         }
+    }
+
+    /// The next character as Go's lexer shows it, for which the end is a NUL.
+    fn found(&self) -> String {
+        format!("{:?}", self.peek().unwrap_or('\0')).replace("\\0'", "\\x00'")
     }
 
     fn value(&mut self, depth: usize) -> Outcome<Value> {

@@ -3,7 +3,7 @@
 //! # Compatibility
 //! As BurntSushi's `encode.go`: keys sorted, plain entries before tables, tables indented, nil left out.
 
-use pintle_gotemplate::{Map, Value};
+use pintle_gotemplate::{Map, Object, Value};
 
 use crate::decode::go_float;
 
@@ -21,6 +21,8 @@ struct Encoder {
     out: String,
 }
 
+const TIME: &str = "time.Time";
+
 type Key = Vec<String>;
 
 impl Encoder {
@@ -30,7 +32,7 @@ impl Encoder {
         }
         match value {
             Value::Map(map) => self.table(key, map),
-            Value::Object(object) => match object.to_plain() {
+            Value::Object(object) if scalar(&**object).is_none() => match object.to_plain() {
                 Some(plain) => self.encode(key, &plain),
                 None => Err(format!("unsupported type for key '{}': {}", key.join("."), object.kind())),
             },
@@ -107,7 +109,10 @@ impl Encoder {
                 self.out.push(']');
             }
             Value::Map(map) => self.inline(map, depth)?,
-            Value::Object(object) => match object.to_plain() {
+            Value::Object(object) => match scalar(&**object).or_else(|| object.to_plain()) {
+                Some(Value::String(text)) if object.type_name() == TIME => {
+                    self.out.push_str(&text.to_string_lossy());
+                }
                 Some(plain) => self.element(&plain, depth + 1)?,
                 None => return Err(format!("unsupported type: {}", object.kind())),
             },
@@ -148,6 +153,15 @@ impl Encoder {
         if !self.out.is_empty() {
             self.out.push('\n');
         }
+    }
+}
+
+/// Objects that TOML has a form of its own for: times, which need no quotes, and durations, which are texts.
+fn scalar(object: &dyn Object) -> Option<Value> {
+    match object.type_name() {
+        TIME => object.to_plain(),
+        "time.Duration" => object.to_yaml(),
+        _ => None,
     }
 }
 

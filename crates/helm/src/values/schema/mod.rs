@@ -184,6 +184,23 @@ mod tests {
         assert_eq!(violations(r#"{"properties":{"a":{"$ref":"urn:x:y"}}}"#, "a: 1"), "");
     }
 
+    /// Found by the fuzz target `schema`: time grew with the square of the violations.
+    #[test]
+    fn many_violations_are_grouped_in_one_pass() {
+        let items = vec!["1"; 20_000].join(",");
+        let text =
+            violations(r#"{"properties":{"a":{"items":{"type":"string"}}}}"#, &format!("a: [{items}]"));
+        assert_eq!(text.lines().count(), 20_001);
+        let required: Vec<String> = (0..20_000).map(|n| format!("\"p{n}\"")).collect();
+        let text = violations(&format!(r#"{{"required":[{}]}}"#, required.join(",")), "a: 1");
+        assert!(
+            text.starts_with("- at '': missing properties 'p0', 'p1', "),
+            "{}",
+            text.get(..60).unwrap_or(&text)
+        );
+        assert!(text.ends_with(", 'p19999'"));
+    }
+
     #[test]
     fn schemas_that_refer_to_themselves_end() {
         let endless = "the schema refers to itself without end";

@@ -4,6 +4,8 @@
 //! keywords of a schema in a fixed order, and puts several violations of one schema under one heading. Ours reports a
 //! flat list with the keyword's path, from which the same tree is made.
 
+use std::collections::HashMap;
+
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value as Json;
@@ -121,52 +123,40 @@ fn assemble(errors: &[&Violation], path: usize, place: usize, schema: &Json) -> 
     let rank = |word: &str| ORDER.iter().position(|known| *known == word).unwrap_or(18);
     let mut sorted: Vec<(String, &Violation)> = errors.iter().map(|error| (keyword(error), *error)).collect();
     sorted.sort_by_key(|(word, _)| rank(word));
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut missing: Vec<String> = Vec::new();
-    let mut done: Vec<(usize, String, String)> = Vec::new();
+    let mut groups: HashMap<Key, Vec<&Violation>> = HashMap::new();
     for (word, error) in &sorted {
-        let location = parts(error.evaluation_path().as_str());
-        if location.len() <= path + 1 {
+        if let Some(key) = Key::new(word, error, path, place) {
+            groups.entry(key).or_default().push(error);
+        }
+    }
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut missing = 0_usize;
+    for (word, error) in &sorted {
+        let Some(key) = Key::new(word, error, path, place) else {
             match error.kind() {
                 ValidationErrorKind::Required { property } if word == "required" => {
-                    missing.push(quote_json(property));
-                    let text = if missing.len() == 1 { "property" } else { "properties" };
-                    let text = format!("missing {text} {}", missing.join(", "));
-                    match nodes.last_mut().filter(|_| missing.len() > 1) {
-                        Some(last) => last.text = text,
-                        None => nodes.push(Node { text, ..leaf(error, schema) }),
+                    missing += 1;
+                    let property = quote_json(property);
+                    match nodes.last_mut().filter(|_| missing > 1) {
+                        Some(last) if missing == 2 => {
+                            last.text =
+                                format!("{}, {property}", last.text.replacen("property", "properties", 1));
+                        }
+                        Some(last) => last.text.extend([", ", &property]),
+                        None => {
+                            let text = format!("missing property {property}");
+                            nodes.push(Node { text, ..leaf(error, schema) });
+                        }
                     }
                 }
                 _ => nodes.push(leaf(error, schema)),
             }
             continue;
-        }
-        let named = NAMED.contains(&word.as_str())
-            || (word == "items" && location.get(path + 1).is_some_and(|next| next.parse::<usize>().is_ok()));
-        let deeper = path + if named { 2 } else { 1 };
-        let in_place = IN_PLACE.contains(&word.as_str());
+        };
+        // The first of a group stands for all of it.
+        let Some(same) = groups.remove(&key) else { continue };
         let value = parts(error.instance_path().as_str());
-        let inner_place = if in_place { place } else { place + 1 };
-        let key = (
-            deeper,
-            location.get(..deeper).unwrap_or_default().join("/"),
-            value.get(..inner_place).unwrap_or(&value).join("/"),
-        );
-        if done.contains(&key) {
-            continue;
-        }
-        let same: Vec<&Violation> = sorted
-            .iter()
-            .map(|(_, other)| *other)
-            .filter(|other| {
-                let location = parts(other.evaluation_path().as_str());
-                let value = parts(other.instance_path().as_str());
-                location.len() > path + 1
-                    && location.get(..deeper).is_some_and(|location| location.join("/") == key.1)
-                    && value.get(..inner_place).unwrap_or(&value).join("/") == key.2
-            })
-            .collect();
-        done.push(key);
+        let (deeper, inner_place) = (key.deeper, key.place);
         let inner = group(assemble(&same, deeper, inner_place, schema), &value, inner_place);
         if word == "allOf" {
             match nodes.last_mut().filter(|last| last.text == "'allOf' failed") {
@@ -182,6 +172,35 @@ fn assemble(errors: &[&Violation], path: usize, place: usize, schema: &Json) -> 
         }
     }
     nodes
+}
+
+/// What the violations of one schema below another, on one value, have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    /// How many parts of the keyword's location lead to that schema, and they.
+    deeper: usize,
+    location: String,
+    /// How many parts of the value's location lead to that value, and they.
+    place: usize,
+    value: String,
+}
+
+impl Key {
+    /// None if the violation is of the schema itself.
+    fn new(word: &str, error: &Violation, path: usize, place: usize) -> Option<Self> {
+        let location = parts(error.evaluation_path().as_str());
+        let next = location.get(path + 1)?;
+        let named = NAMED.contains(&word) || (word == "items" && next.parse::<usize>().is_ok());
+        let deeper = path + if named { 2 } else { 1 };
+        let place = if IN_PLACE.contains(&word) { place } else { place + 1 };
+        let value = parts(error.instance_path().as_str());
+        Some(Self {
+            deeper,
+            location: location.get(..deeper).unwrap_or_default().join("/"),
+            place,
+            value: value.get(..place).unwrap_or(&value).join("/"),
+        })
+    }
 }
 
 /// One node for the violations of one schema.
