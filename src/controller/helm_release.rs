@@ -225,7 +225,7 @@ impl Work<'_> {
                 return Err(Verdict::Failed(Failure::new(Reason::ChartUnavailable, Retry::Later, message)));
             };
             // After a start the repositories are asked first; the answer wakes this release.
-            if self.operator.repositories.index(&found).is_none() && !self.operator.fetches.is_known(&key) {
+            if !self.operator.repositories.is_open(&found) && !self.operator.fetches.is_known(&key) {
                 return Err(Verdict::Again(UNTIL_FETCHED));
             }
             repository = Some(found);

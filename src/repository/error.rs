@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 
 use super::digest::Digest;
-use super::{credentials, http, index};
+use super::{credentials, http, index, oci};
 use crate::api::Reason;
 use crate::cluster::Retry;
 
@@ -60,6 +60,22 @@ pub enum Error {
         repository: String,
         /// Why.
         source: http::Error,
+    },
+    /// The registry is not there, or does not take the credentials.
+    #[error("repository `{repository}` cannot use its registry")]
+    AskRegistry {
+        /// Namespace and name.
+        repository: String,
+        /// Why.
+        source: Arc<oci::Error>,
+    },
+    /// The chart could not be had from its registry.
+    #[error("failed to pull chart `{chart}`")]
+    PullChart {
+        /// Name and constraint, or the address.
+        chart: String,
+        /// Why.
+        source: Arc<oci::Error>,
     },
     /// What was fetched is no index.
     #[error("failed to read the index of repository `{repository}`")]
@@ -177,6 +193,7 @@ impl Error {
                 http::Error::Tls { .. } => Reason::SecretNotFound,
                 _ => Reason::ChartUnavailable,
             },
+            Self::AskRegistry { source, .. } | Self::PullChart { source, .. } => source.reason(),
             Self::Interrupted { .. } => Reason::InternalError,
         }
     }
@@ -203,6 +220,7 @@ impl Error {
                 http::Error::Redirect { .. } | http::Error::TooLarge { .. } => Retry::Later,
                 _ => Retry::Soon,
             },
+            Self::AskRegistry { source, .. } | Self::PullChart { source, .. } => source.retry(),
             Self::NotFetched { .. } | Self::Interrupted { .. } => Retry::Soon,
         }
     }

@@ -1,4 +1,5 @@
-//! From a reference to an exact chart: the version from the index, the archive from memory, disk or network.
+//! From a reference to an exact chart: the version from the index or the tags, the archive from memory, disk or
+//! network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use super::credentials::TlsSettings;
 use super::digest::Digest;
 use super::http::{Access, Response};
 use super::index::Miss;
-use super::{Error, Repositories, Shared, address, blocking, key, lock};
+use super::oci::{self, Choice, Keychain, Located, Reference, Registry};
+use super::{Error, Repositories, Server, Shared, address, blocking, is_registry, key, lock};
 use crate::api::{ChartReference, ChartRepository};
 
 /// How long one download of a chart without a repository may take in all.
@@ -62,9 +64,18 @@ struct Wanted {
     /// the same repository only: an error must not tell one tenant about the source of another.
     owner: String,
     urls: Vec<Url>,
-    access: Arc<Access>,
+    from: Source,
     /// The digest that it must have, and who says so.
     promised: Option<(Digest, &'static str)>,
+}
+
+/// Who gives an archive.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Web servers.
+    Web(Arc<Access>),
+    /// A repository of a registry.
+    Registry { registry: Arc<Registry>, name: String, located: Located },
 }
 
 impl Wanted {
@@ -92,21 +103,34 @@ impl Repositories {
         repository: Option<&ChartRepository>,
         max_age: Duration,
     ) -> Result<ResolvedChart, Error> {
-        let mut wanted = match (reference.url.as_deref(), repository, reference.name.as_deref()) {
-            (Some(url), _, _) => direct(url)?,
-            (None, Some(repository), Some(name)) => self.listed(repository, name, reference)?,
+        let (mut wanted, stale) = match (reference.url.as_deref(), repository, reference.name.as_deref()) {
+            (Some(url), _, _) if is_registry(url) => self.tagged(url, reference, max_age).await?,
+            (Some(url), _, _) => (direct(url)?, None),
+            (None, Some(repository), Some(name)) => match self.known(repository).map(|known| known.server) {
+                Some(Server::Registry(registry)) => {
+                    let choice = Choice::Version(reference.version.clone());
+                    self.pushed(registry, key(repository), Some(name), choice, max_age).await?
+                }
+                _ => (self.listed(repository, name, reference)?, None),
+            },
             _ => return Err(Error::NoSource),
         };
         if let Some(text) = &reference.digest {
             let pin =
                 Digest::parse(text).ok_or_else(|| Error::InvalidDigest { chart: wanted.label.clone() })?;
             let promise = "the spec";
+            // What helm shows of a chart in a registry is the digest of its manifest, which pins the archive as well.
+            let pins_manifest =
+                matches!(&wanted.from, Source::Registry { located, .. } if located.manifest == pin);
             if let Some((found, _)) = wanted.promised
                 && found != pin
+                && !pins_manifest
             {
                 return Err(Error::OtherDigest { chart: wanted.label, found, expected: pin, promise });
             }
-            wanted.promised = Some((pin, promise));
+            if !pins_manifest {
+                wanted.promised = Some((pin, promise));
+            }
         }
         let obtained = match self.remembered(&wanted, max_age) {
             Some(obtained) => obtained,
@@ -132,8 +156,68 @@ impl Repositories {
             digest: obtained.digest.to_string(),
             chart: obtained.chart,
             url: obtained.url,
-            stale: obtained.stale,
+            stale: obtained.stale.or(stale),
         })
+    }
+
+    /// The chart of a registry that stands in a spec itself: no repository has credentials for it.
+    async fn tagged(
+        &self,
+        url: &str,
+        reference: &ChartReference,
+        max_age: Duration,
+    ) -> Result<(Wanted, Option<Error>), Error> {
+        let invalid =
+            |source| Error::PullChart { chart: "spec.chart.url".to_owned(), source: Arc::new(source) };
+        let mut place = Reference::parse(url).map_err(invalid)?;
+        let choice = match (place.digest.take(), place.tag.take()) {
+            (Some(digest), _) => Choice::Digest(digest),
+            (None, Some(tag)) => Choice::Tag(tag),
+            (None, None) => Choice::Version(reference.version.clone()),
+        };
+        // As docker: what is on this machine needs no TLS.
+        let plain = place.is_loopback();
+        let registry =
+            Registry::new(place, plain, Keychain::default(), TlsSettings::default(), DIRECT_TIMEOUT);
+        let registry = Arc::new(registry.map_err(invalid)?);
+        self.pushed(registry, String::new(), None, choice, max_age).await
+    }
+
+    /// The chart of a registry; the error is why the registry could not be asked, the chart then its last answer.
+    async fn pushed(
+        &self,
+        registry: Arc<Registry>,
+        owner: String,
+        chart: Option<&str>,
+        choice: Choice,
+        max_age: Duration,
+    ) -> Result<(Wanted, Option<Error>), Error> {
+        let shared = &self.shared;
+        let failed = |place: &str, source| pull_error(&owner, chart, place, source);
+        let name = registry.name(chart).map_err(|source| failed("spec.chart", source))?;
+        let full = registry.full_name(&name);
+        let key = format!("{owner} {full} {choice:?}");
+        let (located, stale) = match shared.registries.remembered(&key, max_age) {
+            Some(located) => (located, None),
+            None => {
+                let asked = shared.registries.locate(&shared.http, &registry, &name, &choice, &key).await;
+                let (located, error) = asked.map_err(|source| failed(&full, source))?;
+                (located, error.map(|source| failed(&full, source)))
+            }
+        };
+        let shown = match &located.tag {
+            Some(tag) => format!("oci://{full}:{tag}"),
+            None => format!("oci://{full}@{}", located.manifest),
+        };
+        let url = Url::parse(&shown)
+            .map_err(|error| Error::InvalidUrl { url: shown.clone(), why: error.to_string() })?;
+        let label = match (chart, &located.tag) {
+            (Some(chart), Some(tag)) => format!("{chart}-{}", oci::version_of(tag)),
+            _ => shown,
+        };
+        let promised = Some((located.blobs.archive.digest, "its manifest"));
+        let from = Source::Registry { registry, name, located };
+        Ok((Wanted { label, owner, urls: vec![url], from, promised }, stale))
     }
 
     /// The archive that the index of `repository` lists.
@@ -145,7 +229,9 @@ impl Repositories {
     ) -> Result<Wanted, Error> {
         let owner = key(repository);
         let known = self.known(repository);
-        let Some((known, current)) = known.and_then(|known| Some((known.access, known.current?))) else {
+        let Some((Server::Web(access), current)) =
+            known.and_then(|known| Some((known.server, known.current?)))
+        else {
             return Err(Error::NotFetched { repository: owner });
         };
         let constraint = reference.version.as_deref();
@@ -165,7 +251,7 @@ impl Repositories {
         })?;
         let label = format!("{name}-{}", version.version);
         let joined: Vec<Result<Url, Error>> =
-            version.urls.iter().map(|url| address::join(&known.origin, url)).collect();
+            version.urls.iter().map(|url| address::join(&access.origin, url)).collect();
         let (urls, refused): (Vec<_>, Vec<_>) = joined.into_iter().partition(Result::is_ok);
         if urls.is_empty() {
             let error = refused.into_iter().find_map(Result::err);
@@ -175,7 +261,7 @@ impl Repositories {
             label,
             owner,
             urls: urls.into_iter().flatten().collect(),
-            access: known,
+            from: Source::Web(access),
             promised: version.digest.map(|digest| (digest, "the index")),
         })
     }
@@ -260,11 +346,24 @@ impl Shared {
         url: &Url,
         last: Option<&(Obtained, Option<String>)>,
     ) -> Result<Obtained, Error> {
-        let etag = last.and_then(|(_, etag)| etag.as_deref());
         let limit = self.options.chart.compressed_bytes;
+        let access = match &wanted.from {
+            Source::Web(access) => access,
+            Source::Registry { registry, name, located } => {
+                let archive = located.blobs.archive;
+                let pulled = self.registries.pull(&self.http, registry, name, archive, limit).await;
+                let bytes = pulled.map_err(|source| Error::PullChart {
+                    chart: wanted.label.clone(),
+                    source: Arc::new(source),
+                })?;
+                let (digest, chart) = self.admit(wanted, bytes).await?;
+                return Ok(Obtained { digest, chart, url: address::shown(url), stale: None });
+            }
+        };
+        let etag = last.and_then(|(_, etag)| etag.as_deref());
         let response = self
             .http
-            .fetch(url, &wanted.access, etag, limit)
+            .fetch(url, access, etag, limit)
             .await
             .map_err(|source| Error::FetchChart { chart: wanted.label.clone(), source })?;
         let (obtained, etag) = match (response, last) {
@@ -319,10 +418,34 @@ fn direct(text: &str) -> Result<Wanted, Error> {
     Ok(Wanted {
         label: address::shown(&url),
         owner: String::new(),
-        access: Arc::new(Access::new(url.clone(), None, false, TlsSettings::default(), DIRECT_TIMEOUT)),
+        from: Source::Web(Arc::new(Access::new(
+            url.clone(),
+            None,
+            false,
+            TlsSettings::default(),
+            DIRECT_TIMEOUT,
+        ))),
         urls: vec![url],
         promised: None,
     })
+}
+
+/// What a registry's failure to give `chart` is to a release: a chart or a version that is not there has a message
+/// that is the same for every kind of source.
+fn pull_error(owner: &str, chart: Option<&str>, place: &str, source: oci::Error) -> Error {
+    match (chart, source) {
+        (Some(chart), oci::Error::NoRepository { .. }) => {
+            Error::ChartNotFound { repository: owner.to_owned(), chart: chart.to_owned(), near: Vec::new() }
+        }
+        (Some(chart), oci::Error::NoVersion { constraint, newest, .. }) => Error::VersionNotFound {
+            repository: owner.to_owned(),
+            chart: chart.to_owned(),
+            constraint,
+            newest,
+        },
+        (_, oci::Error::Constraint { constraint, why }) => Error::InvalidConstraint { constraint, why },
+        (_, source) => Error::PullChart { chart: place.to_owned(), source: Arc::new(source) },
+    }
 }
 
 fn source(urls: &[Url]) -> String {
