@@ -87,6 +87,13 @@ pub struct Verify {
     pub cosign: Option<VerifyKeys>,
 }
 
+impl Verify {
+    /// Whether the keys are in the Secret of that name.
+    pub fn refers_to(&self, name: &str) -> bool {
+        [&self.pgp, &self.cosign].into_iter().flatten().any(|keys| keys.secret_ref.name == name)
+    }
+}
+
 /// Public keys that are trusted.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

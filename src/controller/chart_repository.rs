@@ -13,7 +13,7 @@ use super::publish::{CHART_REPOSITORY, reference};
 use super::store::{Key, Seen};
 use super::{Operator, Requeue};
 use crate::api::condition::{self, READY, RECONCILING, STALLED, Status};
-use crate::api::{ChartRepository, ChartRepositoryStatus, REQUESTED_AT, Reason};
+use crate::api::{ChartRepository, ChartRepositoryStatus, LocalSecretReference, REQUESTED_AT, Reason};
 use crate::cluster::{self, Identity, Kind, ObjectRef, Retry, chain};
 use crate::release::backoff;
 use crate::repository::{Refreshed, RepositorySecrets};
@@ -137,10 +137,15 @@ async fn restore(operator: &Operator, key: &Key, object: &ChartRepository) -> Re
 }
 
 async fn secrets(operator: &Operator, object: &ChartRepository) -> Result<RepositorySecrets, Failure> {
-    let credentials =
-        secret(operator, object, object.spec.secret_ref.as_ref().map(|r| r.name.as_str())).await?;
-    let tls = secret(operator, object, object.spec.cert_secret_ref.as_ref().map(|r| r.name.as_str())).await?;
-    Ok(RepositorySecrets { credentials, tls })
+    let spec = &object.spec;
+    let pgp = spec.verify.as_ref().and_then(|verify| verify.pgp.as_ref());
+    let cosign = spec.verify.as_ref().and_then(|verify| verify.cosign.as_ref());
+    Ok(RepositorySecrets {
+        credentials: secret(operator, object, spec.secret_ref.as_ref()).await?,
+        tls: secret(operator, object, spec.cert_secret_ref.as_ref()).await?,
+        pgp: secret(operator, object, pgp.map(|keys| &keys.secret_ref)).await?,
+        cosign: secret(operator, object, cosign.map(|keys| &keys.secret_ref)).await?,
+    })
 }
 
 async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshed, Failure> {
@@ -156,15 +161,15 @@ async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshe
 async fn secret(
     operator: &Operator,
     object: &ChartRepository,
-    name: Option<&str>,
+    reference: Option<&LocalSecretReference>,
 ) -> Result<Option<BTreeMap<String, Vec<u8>>>, Failure> {
-    let Some(name) = name else { return Ok(None) };
+    let Some(LocalSecretReference { name }) = reference else { return Ok(None) };
     let secret = ObjectRef {
         group: String::new(),
         version: "v1".to_owned(),
         kind: "Secret".to_owned(),
         namespace: object.namespace().unwrap_or_default(),
-        name: name.to_owned(),
+        name: name.clone(),
     };
     let client = operator.connection.tenant(Identity::operator());
     let found = client.get(&Kind::secret(), &secret).await.map_err(|error| Failure {

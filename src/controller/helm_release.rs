@@ -30,7 +30,7 @@ use crate::release::{
     self, Action, Decision, Desired, Draft, History, Outcome, Owner, Plan, Policy, Release, ReleaseKey,
     ReleaseState,
 };
-use crate::repository::ResolvedChart;
+use crate::repository::{ResolvedChart, Verified};
 
 /// Rendering may take this long.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,6 +95,8 @@ pub(super) struct Work<'a> {
     pub(super) object: &'a HelmRelease,
     pub(super) target: Target,
     redactions: Redactions,
+    /// The signatures of the chart, once it is resolved.
+    verified: Option<Vec<Verified>>,
 }
 
 /// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
@@ -112,7 +114,8 @@ impl Account {
 impl<'a> Work<'a> {
     /// A look at `object`, which is the one of `key`.
     pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
-        Self { operator, key, object, target: object.target(), redactions: Redactions::default() }
+        let redactions = Redactions::default();
+        Self { operator, key, object, target: object.target(), redactions, verified: None }
     }
 }
 
@@ -203,6 +206,7 @@ impl Work<'_> {
     /// resolve and dereference: what the release is made of.
     async fn inputs(&mut self, client: &TenantClient) -> Result<Inputs, Verdict> {
         let chart = self.resolve().await?;
+        self.verified = Some(chart.verified.clone());
         let read = dereference::dereference(client, &self.key.namespace, &self.object.spec).await;
         let (values, redactions) = match read {
             Ok(read) => read,
@@ -797,6 +801,7 @@ impl Work<'_> {
             old: old.as_ref(),
             history: history.as_ref(),
             verdict: &verdict,
+            verified: self.verified.as_deref(),
             failures,
             now,
         };

@@ -24,6 +24,8 @@ mod oci;
 pub mod package;
 mod resolve;
 pub mod serve;
+mod verify;
+mod vouch;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,8 @@ use cache::{DiskCache, Flights, MemoryCache};
 use http::{Access, Http, Response};
 use oci::{Keychain, Reference, Registries, Registry};
 use resolve::{Address, Obtained};
+use verify::Policy;
+use vouch::Vouched;
 
 pub use credentials::{Credentials, RepositorySecrets, TlsSettings};
 pub use digest::Digest;
@@ -49,6 +53,7 @@ pub use error::Error;
 pub use http::{Error as HttpError, Limits as HttpLimits};
 pub use index::{ChartVersion, Index, Miss};
 pub use resolve::ResolvedChart;
+pub use verify::Verified;
 
 /// What the sources may take.
 #[derive(Clone, Debug)]
@@ -98,6 +103,8 @@ struct Shared {
     known: Mutex<HashMap<String, Known>>,
     /// What addresses led to whose archive no index vouches for.
     addresses: Mutex<HashMap<String, Address>>,
+    /// Who vouched for what.
+    vouched: Vouched,
 }
 
 /// What is known of one `ChartRepository`.
@@ -107,6 +114,8 @@ struct Known {
     uid: Option<String>,
     url: String,
     server: Server,
+    /// The signatures that its charts must have.
+    policy: Option<Arc<Policy>>,
     /// Whether the registry answered when it was last asked.
     answered: bool,
     /// The last good index.
@@ -176,6 +185,7 @@ impl Repositories {
             flights: Flights::default(),
             known: Mutex::default(),
             addresses: Mutex::default(),
+            vouched: Vouched::default(),
             options,
         };
         Self { shared: Arc::new(shared) }
@@ -248,7 +258,12 @@ impl Repositories {
         secrets: &RepositorySecrets,
     ) -> Result<Arc<Registry>, Error> {
         let registry = Arc::new(registry(repository, key, secrets)?);
-        self.remember(key, repository, &Server::Registry(registry.clone()));
+        self.remember(
+            key,
+            repository,
+            &Server::Registry(registry.clone()),
+            policy(repository, key, secrets)?,
+        );
         Ok(registry)
     }
 
@@ -302,13 +317,20 @@ impl Repositories {
     }
 
     /// Keeps the access, and the last good index when it is this object's; gives that back.
-    fn remember(&self, key: &str, repository: &ChartRepository, server: &Server) -> Option<Current> {
+    fn remember(
+        &self,
+        key: &str,
+        repository: &ChartRepository,
+        server: &Server,
+        policy: Option<Arc<Policy>>,
+    ) -> Option<Current> {
         let mut all = lock(&self.shared.known);
         let current = all.remove(key).filter(|known| known.is(repository)).and_then(|known| known.current);
         let next = Known {
             uid: repository.uid(),
             url: repository.spec.url.clone(),
             server: server.clone(),
+            policy,
             answered: false,
             current: current.clone(),
         };
@@ -332,7 +354,8 @@ impl Repositories {
         secrets: &RepositorySecrets,
     ) -> Result<(Arc<Access>, Option<Current>), Error> {
         let access = Arc::new(access(repository, key, secrets)?);
-        if let Some(current) = self.remember(key, repository, &Server::Web(access.clone())) {
+        let policy = policy(repository, key, secrets)?;
+        if let Some(current) = self.remember(key, repository, &Server::Web(access.clone()), policy) {
             return Ok((access, Some(current)));
         }
         let current = self.load_index(repository).await;
@@ -445,6 +468,30 @@ fn registry(repository: &ChartRepository, key: &str, secrets: &RepositorySecrets
         return Err(invalid(oci::Error::Reference { why: "a repository has neither tag nor digest" }));
     }
     Registry::new(reference, spec.insecure, keychain, tls, spec.timeout.0).map_err(invalid)
+}
+
+/// The signatures that the charts of `repository` must have.
+fn policy(
+    repository: &ChartRepository,
+    key: &str,
+    secrets: &RepositorySecrets,
+) -> Result<Option<Arc<Policy>>, Error> {
+    let Some(verify) = &repository.spec.verify else { return Ok(None) };
+    if verify.cosign.is_some() && !is_registry(&repository.spec.url) {
+        return Err(Error::CosignWithoutRegistry { repository: key.to_owned() });
+    }
+    let mut policy = Policy::default();
+    if let Some(keys) = &verify.pgp {
+        let data = secrets.pgp.as_ref().ok_or(credentials::Error::Absent);
+        data.and_then(|data| policy.require_pgp(data))
+            .map_err(|source| secret_error(key, &keys.secret_ref.name, source))?;
+    }
+    if let Some(keys) = &verify.cosign {
+        let data = secrets.cosign.as_ref().ok_or(credentials::Error::Absent);
+        data.and_then(|data| policy.require_cosign(data))
+            .map_err(|source| secret_error(key, &keys.secret_ref.name, source))?;
+    }
+    Ok(Some(Arc::new(policy)))
 }
 
 fn secret_error(key: &str, secret: &str, source: credentials::Error) -> Error {

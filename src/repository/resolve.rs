@@ -13,7 +13,8 @@ use super::digest::Digest;
 use super::http::{Access, Response};
 use super::index::Miss;
 use super::oci::{self, Choice, Keychain, Located, Reference, Registry};
-use super::{Error, Repositories, Server, Shared, address, blocking, is_registry, key, lock};
+use super::verify::{Policy, Verified};
+use super::{Error, Known, Repositories, Server, Shared, address, blocking, is_registry, key, lock};
 use crate::api::{ChartReference, ChartRepository};
 
 /// How long one download of a chart without a repository may take in all.
@@ -34,6 +35,8 @@ pub struct ResolvedChart {
     pub digest: String,
     /// Where it came from, without what may be secret in an address.
     pub url: String,
+    /// The signatures that were checked: all that the repository requires.
+    pub verified: Vec<Verified>,
     /// Why the source could not be asked; the chart is then the last one that it gave.
     pub stale: Option<Error>,
 }
@@ -52,26 +55,29 @@ pub(super) struct Obtained {
     digest: Digest,
     chart: Arc<Chart>,
     url: String,
+    verified: Vec<Verified>,
     stale: Option<Error>,
 }
 
 /// An archive to be found.
 #[derive(Clone, Debug)]
-struct Wanted {
+pub(super) struct Wanted {
     /// For messages: name and version, or the address.
-    label: String,
+    pub(super) label: String,
     /// The namespace and name of the repository; empty for a direct address. Answers are shared among those who ask
     /// the same repository only: an error must not tell one tenant about the source of another.
     owner: String,
-    urls: Vec<Url>,
-    from: Source,
+    pub(super) urls: Vec<Url>,
+    pub(super) from: Source,
+    /// The signatures that it must have.
+    pub(super) policy: Option<Arc<Policy>>,
     /// The digest that it must have, and who says so.
     promised: Option<(Digest, &'static str)>,
 }
 
 /// Who gives an archive.
 #[derive(Clone, Debug)]
-enum Source {
+pub(super) enum Source {
     /// Web servers.
     Web(Arc<Access>),
     /// A repository of a registry.
@@ -82,9 +88,10 @@ impl Wanted {
     /// Under which name others may want the same.
     fn name(&self) -> String {
         let url = self.urls.first().map_or(self.label.as_str(), Url::as_str);
+        let policy = self.policy.as_ref().map_or("", |policy| &policy.fingerprint);
         match self.promised {
-            Some((digest, _)) => format!("{} {digest} {url}", self.owner),
-            None => format!("{} {url}", self.owner),
+            Some((digest, _)) => format!("{} {digest} {url} {policy}", self.owner),
+            None => format!("{} {url} {policy}", self.owner),
         }
     }
 }
@@ -106,10 +113,12 @@ impl Repositories {
         let (mut wanted, stale) = match (reference.url.as_deref(), repository, reference.name.as_deref()) {
             (Some(url), _, _) if is_registry(url) => self.tagged(url, reference, max_age).await?,
             (Some(url), _, _) => (direct(url)?, None),
-            (None, Some(repository), Some(name)) => match self.known(repository).map(|known| known.server) {
-                Some(Server::Registry(registry)) => {
+            (None, Some(repository), Some(name)) => match self.known(repository) {
+                Some(Known { server: Server::Registry(registry), policy, .. }) => {
                     let choice = Choice::Version(reference.version.clone());
-                    self.pushed(registry, key(repository), Some(name), choice, max_age).await?
+                    let (wanted, stale) =
+                        self.pushed(registry, key(repository), Some(name), choice, max_age).await?;
+                    (Wanted { policy, ..wanted }, stale)
                 }
                 _ => (self.listed(repository, name, reference)?, None),
             },
@@ -156,6 +165,7 @@ impl Repositories {
             digest: obtained.digest.to_string(),
             chart: obtained.chart,
             url: obtained.url,
+            verified: obtained.verified,
             stale: obtained.stale.or(stale),
         })
     }
@@ -217,7 +227,7 @@ impl Repositories {
         };
         let promised = Some((located.blobs.archive.digest, "its manifest"));
         let from = Source::Registry { registry, name, located };
-        Ok((Wanted { label, owner, urls: vec![url], from, promised }, stale))
+        Ok((Wanted { label, owner, urls: vec![url], from, policy: None, promised }, stale))
     }
 
     /// The archive that the index of `repository` lists.
@@ -229,9 +239,7 @@ impl Repositories {
     ) -> Result<Wanted, Error> {
         let owner = key(repository);
         let known = self.known(repository);
-        let Some((Server::Web(access), current)) =
-            known.and_then(|known| Some((known.server, known.current?)))
-        else {
+        let Some(Known { server: Server::Web(access), current: Some(current), policy, .. }) = known else {
             return Err(Error::NotFetched { repository: owner });
         };
         let constraint = reference.version.as_deref();
@@ -262,6 +270,7 @@ impl Repositories {
             owner,
             urls: urls.into_iter().flatten().collect(),
             from: Source::Web(access),
+            policy,
             promised: version.digest.map(|digest| (digest, "the index")),
         })
     }
@@ -279,8 +288,9 @@ impl Repositories {
                 address.digest
             }
         };
+        let verified = self.shared.vouched.known(wanted, digest)?;
         let chart = self.shared.charts.get(digest)?;
-        Some(Obtained { digest, chart, url: source(&wanted.urls), stale: None })
+        Some(Obtained { digest, chart, url: source(&wanted.urls), verified, stale: None })
     }
 }
 
@@ -334,9 +344,10 @@ impl Shared {
             let chart = load_archive(&bytes, &shared.options.chart).ok()?;
             Some(shared.charts.insert(digest, Arc::new(chart), bytes.len() as u64))
         };
+        let verified = self.vouch(wanted, digest).await?;
         let chart = blocking(&wanted.label, load).await?;
         let url = source(&wanted.urls);
-        Ok(chart.map(|chart| Obtained { digest, chart, url, stale: None }))
+        Ok(chart.map(|chart| Obtained { digest, chart, url, verified, stale: None }))
     }
 
     /// Fetches the archive from one of its addresses. `last` is what that gave before, with its ETag.
@@ -356,8 +367,7 @@ impl Shared {
                     chart: wanted.label.clone(),
                     source: Arc::new(source),
                 })?;
-                let (digest, chart) = self.admit(wanted, bytes).await?;
-                return Ok(Obtained { digest, chart, url: address::shown(url), stale: None });
+                return self.admit(wanted, bytes, url).await;
             }
         };
         let etag = last.and_then(|(_, etag)| etag.as_deref());
@@ -371,10 +381,7 @@ impl Shared {
             (Response::NotModified, None) => {
                 return Err(Error::Interrupted { what: wanted.label.clone() });
             }
-            (Response::Body { bytes, etag }, _) => {
-                let (digest, chart) = self.admit(wanted, bytes).await?;
-                (Obtained { digest, chart, url: address::shown(url), stale: None }, etag)
-            }
+            (Response::Body { bytes, etag }, _) => (self.admit(wanted, bytes, url).await?, etag),
         };
         if wanted.promised.is_none() {
             let mut addresses = lock(&self.addresses);
@@ -387,18 +394,19 @@ impl Shared {
         Ok(obtained)
     }
 
-    /// Checks and loads what came; only what is a chart is kept.
-    async fn admit(self: &Arc<Self>, wanted: &Wanted, bytes: Vec<u8>) -> Result<(Digest, Arc<Chart>), Error> {
+    /// Checks and loads what came from `url`; only what is a chart is kept.
+    async fn admit(self: &Arc<Self>, wanted: &Wanted, bytes: Vec<u8>, url: &Url) -> Result<Obtained, Error> {
+        let (digest, bytes) = blocking(&wanted.label, move || (Digest::of(&bytes), bytes)).await?;
+        if let Some((expected, promise)) = wanted.promised
+            && expected != digest
+        {
+            return Err(Error::OtherDigest { chart: wanted.label.clone(), found: digest, expected, promise });
+        }
+        // Before anything looks into the archive.
+        let verified = self.vouch(wanted, digest).await?;
         let shared = self.clone();
-        let promised = wanted.promised;
         let label = wanted.label.clone();
         let load = move || {
-            let digest = Digest::of(&bytes);
-            if let Some((expected, promise)) = promised
-                && expected != digest
-            {
-                return Err(Error::OtherDigest { chart: label, found: digest, expected, promise });
-            }
             let chart = match shared.charts.get(digest) {
                 Some(chart) => chart,
                 None => load_archive(&bytes, &shared.options.chart)
@@ -406,9 +414,10 @@ impl Shared {
                     .map_err(|source| Error::LoadChart { chart: label, source: Arc::new(source) })?,
             };
             shared.disk.store(digest, &bytes);
-            Ok((digest, shared.charts.insert(digest, chart, bytes.len() as u64)))
+            Ok(shared.charts.insert(digest, chart, bytes.len() as u64))
         };
-        blocking(&wanted.label, load).await?
+        let chart = blocking(&wanted.label, load).await??;
+        Ok(Obtained { digest, chart, url: address::shown(url), verified, stale: None })
     }
 }
 
@@ -426,6 +435,7 @@ fn direct(text: &str) -> Result<Wanted, Error> {
             DIRECT_TIMEOUT,
         ))),
         urls: vec![url],
+        policy: None,
         promised: None,
     })
 }

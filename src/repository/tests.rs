@@ -144,7 +144,10 @@ pub(super) fn private(url: &str) -> (ChartRepository, RepositorySecrets) {
     repository.spec.secret_ref = Some(LocalSecretReference { name: "login".to_owned() });
     let data = [("username", "u"), ("password", "hunter2")];
     let data = data.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()));
-    (repository, RepositorySecrets { credentials: Some(BTreeMap::from(data)), tls: None })
+    (
+        repository,
+        RepositorySecrets { credentials: Some(BTreeMap::from(data)), ..RepositorySecrets::default() },
+    )
 }
 
 pub(super) fn chart(name: &str, version: &str) -> ChartReference {
@@ -522,7 +525,7 @@ async fn secrets_are_checked_before_anything_is_sent() {
         "ca.crt".to_owned(),
         b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----".to_vec(),
     )]);
-    let secrets = RepositorySecrets { credentials: None, tls: Some(data) };
+    let secrets = RepositorySecrets { tls: Some(data), ..RepositorySecrets::default() };
     let error = sources.refresh(&repository, secrets).await.unwrap_err();
     assert_eq!((error.reason(), error.retry()), (Reason::SecretNotFound, Retry::OnChange), "{error:?}");
     assert_eq!(server.count("get"), 0);

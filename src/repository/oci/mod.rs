@@ -33,12 +33,11 @@ use super::credentials::TlsSettings;
 use super::digest::Digest;
 use super::http::Http;
 use super::lock;
-use manifest::Manifest;
 use session::{Session, Talks, unexpected};
 
 pub(super) use error::Error;
 pub(super) use keychain::Keychain;
-pub(super) use manifest::{Blob, ChartBlobs};
+pub(super) use manifest::{Blob, ChartBlobs, Manifest};
 pub(super) use reference::{Reference, version_of};
 
 /// Bytes of a manifest; the distribution specification has registries take that much.
