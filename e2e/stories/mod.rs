@@ -14,6 +14,7 @@ mod interrupt;
 mod leadership;
 mod lifecycle;
 mod no_op;
+mod oci;
 
 use futures::future::BoxFuture;
 
@@ -58,6 +59,9 @@ pub const ALL: &[Story] = &[
     Story { name: "adoption", needs_operator: true, run: |cx| Box::pin(adoption::run(cx)) },
     // What the real helm does to a release of ours is told, and left alone until somebody decides.
     Story { name: "external", needs_operator: true, run: |cx| Box::pin(external::run(cx)) },
+    // Charts that the real helm pushed to a real registry: by range, tag and digest, with and without a password,
+    // and with its signature.
+    Story { name: "oci", needs_operator: true, run: |cx| Box::pin(oci::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
     // The rig itself, with the real helm and without the operator.

@@ -176,7 +176,7 @@ pub(super) fn archive(name: &str, version: &str) -> Vec<u8> {
 }
 
 /// An index with version 1.0.0 of chart `web`.
-fn index(url: &str, digest: &str) -> Vec<u8> {
+pub(super) fn index(url: &str, digest: &str) -> Vec<u8> {
     format!(
         "apiVersion: v1\nentries: {{web: [{{name: web, version: 1.0.0, urls: ['{url}'], digest: '{digest}'}}]}}"
     )

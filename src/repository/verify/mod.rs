@@ -7,6 +7,9 @@
 pub mod cosign;
 pub mod pgp;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
