@@ -182,15 +182,27 @@ pub struct Tools {
     pub helm: PathBuf,
     /// helm 3, whose releases are taken over.
     pub helm3: PathBuf,
+    /// A registry.
+    pub registry: PathBuf,
 }
 
 impl Tools {
     fn of(assets: &Path) -> Self {
-        Self { kubectl: assets.join("kubectl"), helm: assets.join("helm"), helm3: assets.join("helm3") }
+        Self {
+            kubectl: assets.join("kubectl"),
+            helm: assets.join("helm"),
+            helm3: assets.join("helm3"),
+            registry: assets.join("registry"),
+        }
     }
 
     fn of_path() -> Self {
-        Self { kubectl: "kubectl".into(), helm: "helm".into(), helm3: "helm3".into() }
+        Self {
+            kubectl: "kubectl".into(),
+            helm: "helm".into(),
+            helm3: "helm3".into(),
+            registry: "registry".into(),
+        }
     }
 }
 
@@ -264,7 +276,7 @@ impl Server {
 }
 
 /// Ports that are free now, all different because all are held until the last one is known.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+pub fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let mut held = Vec::new();
     let mut ports = [0; N];
     for port in &mut ports {

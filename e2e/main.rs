@@ -20,6 +20,7 @@ mod control_plane;
 mod demo;
 mod operator;
 mod output;
+mod registry;
 mod release;
 mod stories;
 

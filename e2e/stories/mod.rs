@@ -17,6 +17,7 @@ mod leadership;
 mod lifecycle;
 mod lost_kind;
 mod no_op;
+mod oci;
 mod removed_version;
 mod restarts;
 mod side_by_side;
@@ -79,6 +80,9 @@ pub const ALL: &[Story] = &[
     Story { name: "removed_version", needs_operator: true, run: |cx| Box::pin(removed_version::run(cx)) },
     // What the real helm does to a release of ours is told, and left alone until somebody decides.
     Story { name: "external", needs_operator: true, run: |cx| Box::pin(external::run(cx)) },
+    // Charts that the real helm pushed to a real registry: by range, tag and digest, with and without a password,
+    // and with its signature.
+    Story { name: "oci", needs_operator: true, run: |cx| Box::pin(oci::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
     // The rig itself, with the real helm and without the operator.

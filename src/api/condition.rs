@@ -15,6 +15,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// How the last action on the release ended.
 pub const RELEASED: &str = "Released";
+/// The chart has the signatures that its repository requires.
+pub const SOURCE_VERIFIED: &str = "SourceVerified";
 /// `spec.rollbackTo` holds the release at an older revision.
 pub const HELD: &str = "Held";
 
@@ -69,6 +71,8 @@ reasons! {
     VersionNotFound,
     /// The archive is not what the index or the spec says, or cannot be read.
     ChartCorrupt,
+    /// Nobody who is trusted vouches for the chart.
+    VerificationFailed,
     /// The source refused the credentials.
     AuthenticationFailed,
     /// A Secret or ConfigMap of the source's spec is missing or malformed.
@@ -131,7 +135,7 @@ reasons! {
     Suspended,
     /// The objects were left in place when the HelmRelease went.
     UninstallSkipped,
-    /// The index was fetched.
+    /// The index was fetched, the signature is good.
     Succeeded,
     /// A defect of Pintle.
     InternalError,

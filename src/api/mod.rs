@@ -9,7 +9,8 @@ mod duration;
 mod helm_release;
 
 pub use chart_repository::{
-    Artifact, ChartRepository, ChartRepositorySpec, ChartRepositoryStatus, LocalSecretReference,
+    Artifact, ChartRepository, ChartRepositorySpec, ChartRepositoryStatus, LocalSecretReference, Verify,
+    VerifyKeys,
 };
 pub use condition::Reason;
 pub use duration::GoDuration;

@@ -13,7 +13,7 @@ use super::publish::{CHART_REPOSITORY, reference};
 use super::store::{Key, Seen};
 use super::{Operator, Requeue};
 use crate::api::condition::{self, READY, RECONCILING, STALLED, Status};
-use crate::api::{ChartRepository, ChartRepositoryStatus, REQUESTED_AT, Reason};
+use crate::api::{ChartRepository, ChartRepositoryStatus, LocalSecretReference, REQUESTED_AT, Reason};
 use crate::cluster::{self, Identity, Kind, ObjectRef, Retry, chain};
 use crate::release::backoff;
 use crate::repository::{Refreshed, RepositorySecrets};
@@ -114,7 +114,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     operator.fetches.set(key, Turn::of(&object, failures, pause.map(|p| Instant::now() + p)));
     publish(operator, key, &object, &outcome).await;
     // Releases that wait for this index are told of a failure, too: they say why they wait.
-    if outcome.as_ref().map_or(failures == 1, |fetched| fetched.changed) {
+    if outcome.as_ref().map_or(failures == 1, Refreshed::changed) {
         operator.wake_users_of(key);
     }
     pause.map_or(Requeue::OnChange, Requeue::After)
@@ -122,7 +122,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
 
 /// A suspended repository is not asked; what the cache has of it stays available.
 async fn restore(operator: &Operator, key: &Key, object: &ChartRepository) -> Requeue {
-    if operator.repositories.index(object).is_some() {
+    if operator.repositories.is_open(object) {
         return Requeue::OnChange;
     }
     let restored = match secrets(operator, object).await {
@@ -137,10 +137,15 @@ async fn restore(operator: &Operator, key: &Key, object: &ChartRepository) -> Re
 }
 
 async fn secrets(operator: &Operator, object: &ChartRepository) -> Result<RepositorySecrets, Failure> {
-    let credentials =
-        secret(operator, object, object.spec.secret_ref.as_ref().map(|r| r.name.as_str())).await?;
-    let tls = secret(operator, object, object.spec.cert_secret_ref.as_ref().map(|r| r.name.as_str())).await?;
-    Ok(RepositorySecrets { credentials, tls })
+    let spec = &object.spec;
+    let pgp = spec.verify.as_ref().and_then(|verify| verify.pgp.as_ref());
+    let cosign = spec.verify.as_ref().and_then(|verify| verify.cosign.as_ref());
+    Ok(RepositorySecrets {
+        credentials: secret(operator, object, spec.secret_ref.as_ref()).await?,
+        tls: secret(operator, object, spec.cert_secret_ref.as_ref()).await?,
+        pgp: secret(operator, object, pgp.map(|keys| &keys.secret_ref)).await?,
+        cosign: secret(operator, object, cosign.map(|keys| &keys.secret_ref)).await?,
+    })
 }
 
 async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshed, Failure> {
@@ -156,15 +161,15 @@ async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshe
 async fn secret(
     operator: &Operator,
     object: &ChartRepository,
-    name: Option<&str>,
+    reference: Option<&LocalSecretReference>,
 ) -> Result<Option<BTreeMap<String, Vec<u8>>>, Failure> {
-    let Some(name) = name else { return Ok(None) };
+    let Some(LocalSecretReference { name }) = reference else { return Ok(None) };
     let secret = ObjectRef {
         group: String::new(),
         version: "v1".to_owned(),
         kind: "Secret".to_owned(),
         namespace: object.namespace().unwrap_or_default(),
-        name: name.to_owned(),
+        name: name.clone(),
     };
     let client = operator.connection.tenant(Identity::operator());
     let found = client.get(&Kind::secret(), &secret).await.map_err(|error| Failure {
@@ -198,7 +203,7 @@ async fn publish(
     let regarding = reference(CHART_REPOSITORY, object);
     match outcome {
         Ok(fetched) if is_new(object, fetched) => {
-            info!(repository = %key, charts = fetched.charts, digest = fetched.artifact.digest, "fetched the index");
+            info!(repository = %key, "{}", ready_message(fetched));
             let note = ready_message(fetched);
             operator.publisher.event(&regarding, true, Reason::Succeeded, "Fetch", &note).await;
         }
@@ -210,13 +215,25 @@ async fn publish(
     }
 }
 
-/// Whether these are other bytes than the status speaks of.
+/// Whether this is something else than the status speaks of: other bytes of an index, or a registry not seen before.
 fn is_new(object: &ChartRepository, fetched: &Refreshed) -> bool {
-    let known = object.status.as_ref().and_then(|s| s.artifact.as_ref());
-    known.is_none_or(|artifact| artifact.digest != fetched.artifact.digest)
+    let status = object.status.as_ref();
+    match fetched {
+        Refreshed::Index(index) => {
+            let known = status.and_then(|s| s.artifact.as_ref());
+            known.is_none_or(|artifact| artifact.digest != index.artifact.digest)
+        }
+        Refreshed::Registry { .. } => status.and_then(|s| s.url.as_ref()) != Some(&object.spec.url),
+    }
 }
 
 fn ready_message(fetched: &Refreshed) -> String {
+    let fetched = match fetched {
+        Refreshed::Index(index) => index,
+        Refreshed::Registry { .. } => {
+            return "the registry answers; releases ask it for its charts".to_owned();
+        }
+    };
     let mut text = format!("{} charts, index {}", fetched.charts, fetched.artifact.digest);
     if fetched.skipped > 0 {
         text.push_str(&format!("; {} entries break a rule and were skipped", fetched.skipped));
@@ -246,10 +263,18 @@ fn next_status(
             let message = ready_message(fetched);
             condition::set(conditions, READY, Status::True, Reason::Succeeded, &message, generation, now);
             // The same bytes came before: what the status says of them stays, and a restart writes nothing.
-            if is_new(object, fetched) {
-                status.artifact = Some(fetched.artifact.clone());
+            match fetched {
+                Refreshed::Index(index) => {
+                    if is_new(object, fetched) {
+                        status.artifact = Some(index.artifact.clone());
+                    }
+                    status.charts = i64::try_from(index.charts).ok();
+                }
+                Refreshed::Registry { .. } => {
+                    status.artifact = None;
+                    status.charts = None;
+                }
             }
-            status.charts = i64::try_from(fetched.charts).ok();
             status.url = Some(object.spec.url.clone());
         }
         Err(failure) => {

@@ -410,7 +410,9 @@ impl Operator {
             let refers =
                 |r: &Option<crate::api::LocalSecretReference>| r.as_ref().is_some_and(|r| r.name == name);
             repository.metadata.namespace.as_deref() == Some(namespace)
-                && (refers(&spec.secret_ref) || refers(&spec.cert_secret_ref))
+                && (refers(&spec.secret_ref)
+                    || refers(&spec.cert_secret_ref)
+                    || spec.verify.as_ref().is_some_and(|verify| verify.refers_to(name)))
         });
         for key in repositories {
             self.fetches.clear(&key);

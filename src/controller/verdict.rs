@@ -7,11 +7,12 @@ use kube::ResourceExt;
 use pintle_helm::render::RenderError;
 
 use super::{Requeue, jitter};
-use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, STALLED, Status};
+use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, SOURCE_VERIFIED, STALLED, Status};
 use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUESTED_AT, Reason, Target};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
 use crate::release::{self, Action, History, backoff};
+use crate::repository::Verified;
 
 /// The pause before a retry that waits for somebody to do something in the cluster.
 const SLOW: Duration = Duration::from_secs(60);
@@ -177,6 +178,8 @@ pub struct View<'a> {
     pub history: Option<&'a History>,
     /// What the reconcile came to.
     pub verdict: &'a Verdict,
+    /// The signatures of the chart, when it was resolved.
+    pub verified: Option<&'a [Verified]>,
     /// Failures in a row.
     pub failures: u32,
     /// Now.
@@ -220,6 +223,7 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
         | Verdict::Again(_) => {}
     }
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
+    set.verified(view.verified, view.verdict);
     match view.verdict {
         Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history),
         Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
@@ -270,6 +274,21 @@ impl Conditions<'_> {
 
     fn remove(&mut self, type_: &str) {
         condition::remove(&mut self.status.conditions, type_);
+    }
+
+    /// Who vouches for the chart, or that nobody does who is trusted.
+    fn verified(&mut self, verified: Option<&[Verified]>, verdict: &Verdict) {
+        match (verified, verdict) {
+            (Some([]), _) => self.remove(SOURCE_VERIFIED),
+            (Some(signatures), _) => {
+                let texts: Vec<String> = signatures.iter().map(Verified::to_string).collect();
+                self.set(SOURCE_VERIFIED, Status::True, Reason::Succeeded, &texts.join("; "));
+            }
+            (None, Verdict::Failed(failure)) if failure.reason == Reason::VerificationFailed => {
+                self.set(SOURCE_VERIFIED, Status::False, failure.reason, &failure.message);
+            }
+            (None, _) => {}
+        }
     }
 
     fn settled(&mut self, object: &HelmRelease, history: Option<&History>) {

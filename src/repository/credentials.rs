@@ -16,6 +16,10 @@ pub struct RepositorySecrets {
     pub credentials: Option<BTreeMap<String, Vec<u8>>>,
     /// The data of `spec.certSecretRef`.
     pub tls: Option<BTreeMap<String, Vec<u8>>>,
+    /// The data of `spec.verify.pgp.secretRef`.
+    pub pgp: Option<BTreeMap<String, Vec<u8>>>,
+    /// The data of `spec.verify.cosign.secretRef`.
+    pub cosign: Option<BTreeMap<String, Vec<u8>>>,
 }
 
 impl fmt::Debug for RepositorySecrets {
@@ -26,6 +30,8 @@ impl fmt::Debug for RepositorySecrets {
         f.debug_struct("RepositorySecrets")
             .field("credentials", &keys(self.credentials.as_ref()))
             .field("tls", &keys(self.tls.as_ref()))
+            .field("pgp", &keys(self.pgp.as_ref()))
+            .field("cosign", &keys(self.cosign.as_ref()))
             .finish()
     }
 }
@@ -210,7 +216,10 @@ mod tests {
 
     #[test]
     fn nothing_secret_is_printed() {
-        let secrets = RepositorySecrets { credentials: Some(data(&[("password", "hunter2")])), tls: None };
+        let secrets = RepositorySecrets {
+            credentials: Some(data(&[("password", "hunter2")])),
+            ..RepositorySecrets::default()
+        };
         let tls = TlsSettings::parse(&data(&[("tls.crt", "C"), ("tls.key", "hunter2")]), false).unwrap();
         let text = format!("{secrets:?} {:?} {tls:?}", Credentials::basic(b"u", b"hunter2"));
         assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 
 use super::digest::Digest;
-use super::{credentials, http, index};
+use super::{credentials, http, index, oci, verify};
 use crate::api::Reason;
 use crate::cluster::Retry;
 
@@ -60,6 +60,36 @@ pub enum Error {
         repository: String,
         /// Why.
         source: http::Error,
+    },
+    /// The registry is not there, or does not take the credentials.
+    #[error("repository `{repository}` cannot use its registry")]
+    AskRegistry {
+        /// Namespace and name.
+        repository: String,
+        /// Why.
+        source: Arc<oci::Error>,
+    },
+    /// The chart could not be had from its registry.
+    #[error("failed to pull chart `{chart}`")]
+    PullChart {
+        /// Name and constraint, or the address.
+        chart: String,
+        /// Why.
+        source: Arc<oci::Error>,
+    },
+    /// The spec asks for a signature where none can be.
+    #[error("repository `{repository}` has no registry, and cosign signatures are kept in registries only")]
+    CosignWithoutRegistry {
+        /// Namespace and name.
+        repository: String,
+    },
+    /// Nobody who is trusted vouches for the chart.
+    #[error("chart `{chart}` is not used")]
+    VerifyChart {
+        /// Name and version.
+        chart: String,
+        /// Why.
+        source: verify::Error,
     },
     /// What was fetched is no index.
     #[error("failed to read the index of repository `{repository}`")]
@@ -157,7 +187,9 @@ impl Error {
             Self::NoSource
             | Self::InvalidUrl { .. }
             | Self::InvalidDigest { .. }
+            | Self::CosignWithoutRegistry { .. }
             | Self::InvalidConstraint { .. } => Reason::InvalidSpec,
+            Self::VerifyChart { .. } => Reason::VerificationFailed,
             Self::Secret { .. } => Reason::SecretNotFound,
             Self::NotFetched { .. } | Self::ParseIndex { .. } => Reason::ChartUnavailable,
             Self::ChartNotFound { .. } => Reason::ChartNotFound,
@@ -177,6 +209,7 @@ impl Error {
                 http::Error::Tls { .. } => Reason::SecretNotFound,
                 _ => Reason::ChartUnavailable,
             },
+            Self::AskRegistry { source, .. } | Self::PullChart { source, .. } => source.reason(),
             Self::Interrupted { .. } => Reason::InternalError,
         }
     }
@@ -188,6 +221,7 @@ impl Error {
             | Self::InvalidUrl { .. }
             | Self::InvalidDigest { .. }
             | Self::InvalidConstraint { .. }
+            | Self::CosignWithoutRegistry { .. }
             | Self::Secret { .. } => Retry::OnChange,
             // Somebody may publish what is missing, or mend what is broken, at any time.
             Self::ChartNotFound { .. }
@@ -196,6 +230,7 @@ impl Error {
             | Self::NoAddress { .. }
             | Self::OtherDigest { .. }
             | Self::LoadChart { .. }
+            | Self::VerifyChart { .. }
             | Self::ParseIndex { .. } => Retry::Later,
             Self::FetchIndex { source, .. } | Self::FetchChart { source, .. } => match source {
                 http::Error::Tls { .. } => Retry::OnChange,
@@ -203,6 +238,7 @@ impl Error {
                 http::Error::Redirect { .. } | http::Error::TooLarge { .. } => Retry::Later,
                 _ => Retry::Soon,
             },
+            Self::AskRegistry { source, .. } | Self::PullChart { source, .. } => source.retry(),
             Self::NotFetched { .. } | Self::Interrupted { .. } => Retry::Soon,
         }
     }

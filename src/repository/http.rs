@@ -98,7 +98,7 @@ pub(super) enum Response {
 /// The clients, one for each kind of TLS settings, so that connections are reused.
 #[derive(Debug)]
 pub(super) struct Http {
-    limits: Limits,
+    pub(super) limits: Limits,
     clients: Mutex<HashMap<[u8; 32], Client>>,
 }
 
@@ -173,7 +173,7 @@ impl Http {
     }
 
     /// Reads the body. The length in the header is believed only when it is too large.
-    async fn read(
+    pub(super) async fn read(
         &self,
         url: &Url,
         mut response: reqwest::Response,
@@ -210,7 +210,7 @@ impl Http {
     }
 
     /// The client for `tls`. Plain HTTP needs no roots, and works in an image without any.
-    fn client(&self, url: &Url, tls: &TlsSettings) -> Result<Client, Error> {
+    pub(super) fn client(&self, url: &Url, tls: &TlsSettings) -> Result<Client, Error> {
         let plain = url.scheme() == "http";
         let key = if plain { [0; 32] } else { tls.fingerprint() };
         if let Some(client) = lock(&self.clients).get(&key) {
@@ -248,7 +248,7 @@ impl Http {
 }
 
 /// Where a redirect from `url` leads.
-fn redirect(url: &Url, location: &HeaderValue) -> Result<Url, Error> {
+pub(super) fn redirect(url: &Url, location: &HeaderValue) -> Result<Url, Error> {
     let refused = |why| Error::Redirect { url: shown(url), why };
     let location = location.to_str().map_err(|_| refused("its target is no address"))?;
     let mut target = url.join(location).map_err(|_| refused("its target is no address"))?;

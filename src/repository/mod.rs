@@ -5,6 +5,8 @@
 //! resolve   ChartReference ──Index──► version, digest ──memory, disk, http──► Arc<Chart>     (each release's)
 //! ```
 //!
+//! A registry has no index: its tags and manifests say the same, when a release asks for them.
+//!
 //! An archive is known by the digest of its bytes, so one that was seen before costs no network, and a hundred
 //! releases of one chart share one parsed [`Chart`]. A source that fails never takes away what it gave before.
 //! reqwest is used here and nowhere else; parsing and digesting run on the blocking pool; no lock is held over an
@@ -18,9 +20,12 @@ mod digest;
 mod error;
 mod http;
 mod index;
+mod oci;
 pub mod package;
 mod resolve;
 pub mod serve;
+mod verify;
+mod vouch;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +42,10 @@ use pintle_helm::chart::Chart;
 use crate::api::{Artifact, ChartRepository};
 use cache::{DiskCache, Flights, MemoryCache};
 use http::{Access, Http, Response};
+use oci::{Keychain, Reference, Registries, Registry};
 use resolve::{Address, Obtained};
+use verify::Policy;
+use vouch::Vouched;
 
 pub use credentials::{Credentials, RepositorySecrets, TlsSettings};
 pub use digest::Digest;
@@ -45,6 +53,7 @@ pub use error::Error;
 pub use http::{Error as HttpError, Limits as HttpLimits};
 pub use index::{ChartVersion, Index, Miss};
 pub use resolve::ResolvedChart;
+pub use verify::Verified;
 
 /// What the sources may take.
 #[derive(Clone, Debug)]
@@ -88,11 +97,14 @@ struct Shared {
     http: Http,
     disk: DiskCache,
     charts: MemoryCache<Chart>,
+    registries: Registries,
     flights: Flights<Result<Obtained, Error>>,
     /// By namespace and name.
     known: Mutex<HashMap<String, Known>>,
     /// What addresses led to whose archive no index vouches for.
     addresses: Mutex<HashMap<String, Address>>,
+    /// Who vouched for what.
+    vouched: Vouched,
 }
 
 /// What is known of one `ChartRepository`.
@@ -101,9 +113,20 @@ struct Known {
     /// The object and the address that this was learnt from; a new one starts afresh.
     uid: Option<String>,
     url: String,
-    access: Arc<Access>,
+    server: Server,
+    /// The signatures that its charts must have.
+    policy: Option<Arc<Policy>>,
+    /// Whether the registry answered when it was last asked.
+    answered: bool,
     /// The last good index.
     current: Option<Current>,
+}
+
+/// How a source is talked to.
+#[derive(Clone, Debug)]
+enum Server {
+    Web(Arc<Access>),
+    Registry(Arc<Registry>),
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +139,29 @@ struct Current {
 
 /// What [`Repositories::refresh`] found.
 #[derive(Clone, Debug)]
-pub struct Refreshed {
+pub enum Refreshed {
+    /// An index.
+    Index(RefreshedIndex),
+    /// A registry that is there and takes the credentials. What it has is asked for by each release.
+    Registry {
+        /// Whether releases may resolve otherwise than before: it did not answer when it was last asked.
+        changed: bool,
+    },
+}
+
+impl Refreshed {
+    /// Whether releases may resolve otherwise than before.
+    pub fn changed(&self) -> bool {
+        match self {
+            Self::Index(index) => index.changed,
+            Self::Registry { changed } => *changed,
+        }
+    }
+}
+
+/// An index that was fetched.
+#[derive(Clone, Debug)]
+pub struct RefreshedIndex {
     /// The index as it was fetched; `fetchedAt` is when its bytes came, not when the server last confirmed them.
     pub artifact: Artifact,
     /// Number of charts.
@@ -136,9 +181,11 @@ impl Repositories {
             http: Http::new(options.http.clone()),
             disk: DiskCache::open(options.cache_dir.as_deref(), options.cache_bytes),
             charts: MemoryCache::new(options.memory_bytes),
+            registries: Registries::default(),
             flights: Flights::default(),
             known: Mutex::default(),
             addresses: Mutex::default(),
+            vouched: Vouched::default(),
             options,
         };
         Self { shared: Arc::new(shared) }
@@ -157,6 +204,9 @@ impl Repositories {
         secrets: RepositorySecrets,
     ) -> Result<Refreshed, Error> {
         let key = key(repository);
+        if is_registry(&repository.spec.url) {
+            return self.refresh_registry(&key, repository, &secrets).await;
+        }
         let (access, current) = self.open(&key, repository, &secrets).await?;
         let etag = current.as_ref().and_then(|current| current.artifact.etag.clone());
         let url = address::join(&access.origin, "index.yaml")?;
@@ -173,13 +223,48 @@ impl Repositories {
         };
         let changed = !std::mem::replace(&mut next.announced, true);
         self.publish(&key, repository, &next);
-        Ok(Refreshed {
+        Ok(Refreshed::Index(RefreshedIndex {
             charts: next.index.count(),
             skipped: next.index.skipped,
             duplicates: next.index.duplicates,
             artifact: next.artifact,
             changed,
-        })
+        }))
+    }
+
+    /// Asks a registry whether it is there, and remembers how it is talked to.
+    async fn refresh_registry(
+        &self,
+        key: &str,
+        repository: &ChartRepository,
+        secrets: &RepositorySecrets,
+    ) -> Result<Refreshed, Error> {
+        let answered = self.known(repository).is_some_and(|known| known.answered);
+        let registry = self.open_registry(key, repository, secrets)?;
+        let asked = self.shared.registries.ping(&self.shared.http, &registry).await;
+        asked
+            .map_err(|source| Error::AskRegistry { repository: key.to_owned(), source: Arc::new(source) })?;
+        if let Some(known) = lock(&self.shared.known).get_mut(key).filter(|known| known.is(repository)) {
+            known.answered = true;
+        }
+        Ok(Refreshed::Registry { changed: !answered })
+    }
+
+    /// Remembers how the registry is talked to.
+    fn open_registry(
+        &self,
+        key: &str,
+        repository: &ChartRepository,
+        secrets: &RepositorySecrets,
+    ) -> Result<Arc<Registry>, Error> {
+        let registry = Arc::new(registry(repository, key, secrets)?);
+        self.remember(
+            key,
+            repository,
+            &Server::Registry(registry.clone()),
+            policy(repository, key, secrets)?,
+        );
+        Ok(registry)
     }
 
     /// Does what [`Repositories::refresh`] does without asking the server, for a suspended repository: the credentials
@@ -192,8 +277,18 @@ impl Repositories {
         repository: &ChartRepository,
         secrets: RepositorySecrets,
     ) -> Result<bool, Error> {
-        let (_, current) = self.open(&key(repository), repository, &secrets).await?;
+        let key = key(repository);
+        if is_registry(&repository.spec.url) {
+            return self.open_registry(&key, repository, &secrets).map(|_| true);
+        }
+        let (_, current) = self.open(&key, repository, &secrets).await?;
         Ok(current.is_some())
+    }
+
+    /// Whether charts of `repository` can be resolved: its index, or how its registry is talked to, is known.
+    pub fn is_open(&self, repository: &ChartRepository) -> bool {
+        self.known(repository)
+            .is_some_and(|known| known.current.is_some() || matches!(known.server, Server::Registry(_)))
     }
 
     /// Forgets the repository of that namespace and name, with its credentials. Archives stay cached.
@@ -202,6 +297,7 @@ impl Repositories {
         lock(&self.shared.known).remove(&key);
         let prefix = format!("{key} ");
         lock(&self.shared.addresses).retain(|address, _| !address.starts_with(&prefix));
+        self.shared.registries.forget(&prefix);
     }
 
     /// The last good index of `repository`, for listing what it has.
@@ -221,13 +317,21 @@ impl Repositories {
     }
 
     /// Keeps the access, and the last good index when it is this object's; gives that back.
-    fn remember(&self, key: &str, repository: &ChartRepository, access: &Arc<Access>) -> Option<Current> {
+    fn remember(
+        &self,
+        key: &str,
+        repository: &ChartRepository,
+        server: &Server,
+        policy: Option<Arc<Policy>>,
+    ) -> Option<Current> {
         let mut all = lock(&self.shared.known);
         let current = all.remove(key).filter(|known| known.is(repository)).and_then(|known| known.current);
         let next = Known {
             uid: repository.uid(),
             url: repository.spec.url.clone(),
-            access: access.clone(),
+            server: server.clone(),
+            policy,
+            answered: false,
             current: current.clone(),
         };
         all.insert(key.to_owned(), next);
@@ -250,7 +354,8 @@ impl Repositories {
         secrets: &RepositorySecrets,
     ) -> Result<(Arc<Access>, Option<Current>), Error> {
         let access = Arc::new(access(repository, key, secrets)?);
-        if let Some(current) = self.remember(key, repository, &access) {
+        let policy = policy(repository, key, secrets)?;
+        if let Some(current) = self.remember(key, repository, &Server::Web(access.clone()), policy) {
             return Ok((access, Some(current)));
         }
         let current = self.load_index(repository).await;
@@ -318,28 +423,84 @@ fn key(repository: &ChartRepository) -> String {
 /// How the server of `repository` is talked to.
 fn access(repository: &ChartRepository, key: &str, secrets: &RepositorySecrets) -> Result<Access, Error> {
     let spec = &repository.spec;
-    let failed = |secret: &str, source| Error::Secret {
-        repository: key.to_owned(),
-        secret: secret.to_owned(),
-        source,
-    };
     let credentials = match &spec.secret_ref {
         None => None,
         Some(secret) => {
             let data = secrets.credentials.as_ref().ok_or(credentials::Error::Absent);
-            Some(data.and_then(Credentials::parse).map_err(|source| failed(&secret.name, source))?)
+            Some(
+                data.and_then(Credentials::parse)
+                    .map_err(|source| secret_error(key, &secret.name, source))?,
+            )
         }
     };
-    let tls = match &spec.cert_secret_ref {
-        None => TlsSettings::insecure(spec.insecure),
+    let tls = tls(repository, key, secrets)?;
+    let url = address::parse(&spec.url)?;
+    Ok(Access::new(url, credentials, spec.pass_credentials, tls, spec.timeout.0))
+}
+
+/// How servers of `repository` are verified.
+fn tls(repository: &ChartRepository, key: &str, secrets: &RepositorySecrets) -> Result<TlsSettings, Error> {
+    let spec = &repository.spec;
+    match &spec.cert_secret_ref {
+        None => Ok(TlsSettings::insecure(spec.insecure)),
         Some(secret) => {
             let data = secrets.tls.as_ref().ok_or(credentials::Error::Absent);
             data.and_then(|data| TlsSettings::parse(data, spec.insecure))
-                .map_err(|source| failed(&secret.name, source))?
+                .map_err(|source| secret_error(key, &secret.name, source))
+        }
+    }
+}
+
+/// How the registry of `repository` is talked to; `insecure` is without TLS.
+fn registry(repository: &ChartRepository, key: &str, secrets: &RepositorySecrets) -> Result<Registry, Error> {
+    let spec = &repository.spec;
+    let invalid = |source| Error::AskRegistry { repository: key.to_owned(), source: Arc::new(source) };
+    let keychain = match &spec.secret_ref {
+        None => Keychain::default(),
+        Some(secret) => {
+            let data = secrets.credentials.as_ref().ok_or(credentials::Error::Absent);
+            data.and_then(Keychain::parse).map_err(|source| secret_error(key, &secret.name, source))?
         }
     };
-    let url = address::parse(&spec.url)?;
-    Ok(Access::new(url, credentials, spec.pass_credentials, tls, spec.timeout.0))
+    let tls = tls(repository, key, secrets)?;
+    let reference = Reference::parse(&spec.url).map_err(invalid)?;
+    if reference.tag.is_some() || reference.digest.is_some() {
+        return Err(invalid(oci::Error::Reference { why: "a repository has neither tag nor digest" }));
+    }
+    Registry::new(reference, spec.insecure, keychain, tls, spec.timeout.0).map_err(invalid)
+}
+
+/// The signatures that the charts of `repository` must have.
+fn policy(
+    repository: &ChartRepository,
+    key: &str,
+    secrets: &RepositorySecrets,
+) -> Result<Option<Arc<Policy>>, Error> {
+    let Some(verify) = &repository.spec.verify else { return Ok(None) };
+    if verify.cosign.is_some() && !is_registry(&repository.spec.url) {
+        return Err(Error::CosignWithoutRegistry { repository: key.to_owned() });
+    }
+    let mut policy = Policy::default();
+    if let Some(keys) = &verify.pgp {
+        let data = secrets.pgp.as_ref().ok_or(credentials::Error::Absent);
+        data.and_then(|data| policy.require_pgp(data))
+            .map_err(|source| secret_error(key, &keys.secret_ref.name, source))?;
+    }
+    if let Some(keys) = &verify.cosign {
+        let data = secrets.cosign.as_ref().ok_or(credentials::Error::Absent);
+        data.and_then(|data| policy.require_cosign(data))
+            .map_err(|source| secret_error(key, &keys.secret_ref.name, source))?;
+    }
+    Ok(Some(Arc::new(policy)))
+}
+
+fn secret_error(key: &str, secret: &str, source: credentials::Error) -> Error {
+    Error::Secret { repository: key.to_owned(), secret: secret.to_owned(), source }
+}
+
+/// Whether an address leads to a registry.
+fn is_registry(url: &str) -> bool {
+    url.starts_with("oci://")
 }
 
 /// Runs `work` on the blocking pool.

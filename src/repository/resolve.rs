@@ -1,4 +1,5 @@
-//! From a reference to an exact chart: the version from the index, the archive from memory, disk or network.
+//! From a reference to an exact chart: the version from the index or the tags, the archive from memory, disk or
+//! network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,9 @@ use super::credentials::TlsSettings;
 use super::digest::Digest;
 use super::http::{Access, Response};
 use super::index::Miss;
-use super::{Error, Repositories, Shared, address, blocking, key, lock};
+use super::oci::{self, Choice, Keychain, Located, Reference, Registry};
+use super::verify::{Policy, Verified};
+use super::{Error, Known, Repositories, Server, Shared, address, blocking, is_registry, key, lock};
 use crate::api::{ChartReference, ChartRepository};
 
 /// How long one download of a chart without a repository may take in all.
@@ -32,6 +35,8 @@ pub struct ResolvedChart {
     pub digest: String,
     /// Where it came from, without what may be secret in an address.
     pub url: String,
+    /// The signatures that were checked: all that the repository requires.
+    pub verified: Vec<Verified>,
     /// Why the source could not be asked; the chart is then the last one that it gave.
     pub stale: Option<Error>,
 }
@@ -50,30 +55,43 @@ pub(super) struct Obtained {
     digest: Digest,
     chart: Arc<Chart>,
     url: String,
+    verified: Vec<Verified>,
     stale: Option<Error>,
 }
 
 /// An archive to be found.
 #[derive(Clone, Debug)]
-struct Wanted {
+pub(super) struct Wanted {
     /// For messages: name and version, or the address.
-    label: String,
+    pub(super) label: String,
     /// The namespace and name of the repository; empty for a direct address. Answers are shared among those who ask
     /// the same repository only: an error must not tell one tenant about the source of another.
     owner: String,
-    urls: Vec<Url>,
-    access: Arc<Access>,
+    pub(super) urls: Vec<Url>,
+    pub(super) from: Source,
+    /// The signatures that it must have.
+    pub(super) policy: Option<Arc<Policy>>,
     /// The digest that it must have, and who says so.
     promised: Option<(Digest, &'static str)>,
+}
+
+/// Who gives an archive.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// Web servers.
+    Web(Arc<Access>),
+    /// A repository of a registry.
+    Registry { registry: Arc<Registry>, name: String, located: Located },
 }
 
 impl Wanted {
     /// Under which name others may want the same.
     fn name(&self) -> String {
         let url = self.urls.first().map_or(self.label.as_str(), Url::as_str);
+        let policy = self.policy.as_ref().map_or("", |policy| &policy.fingerprint);
         match self.promised {
-            Some((digest, _)) => format!("{} {digest} {url}", self.owner),
-            None => format!("{} {url}", self.owner),
+            Some((digest, _)) => format!("{} {digest} {url} {policy}", self.owner),
+            None => format!("{} {url} {policy}", self.owner),
         }
     }
 }
@@ -92,21 +110,36 @@ impl Repositories {
         repository: Option<&ChartRepository>,
         max_age: Duration,
     ) -> Result<ResolvedChart, Error> {
-        let mut wanted = match (reference.url.as_deref(), repository, reference.name.as_deref()) {
-            (Some(url), _, _) => direct(url)?,
-            (None, Some(repository), Some(name)) => self.listed(repository, name, reference)?,
+        let (mut wanted, stale) = match (reference.url.as_deref(), repository, reference.name.as_deref()) {
+            (Some(url), _, _) if is_registry(url) => self.tagged(url, reference, max_age).await?,
+            (Some(url), _, _) => (direct(url)?, None),
+            (None, Some(repository), Some(name)) => match self.known(repository) {
+                Some(Known { server: Server::Registry(registry), policy, .. }) => {
+                    let choice = Choice::Version(reference.version.clone());
+                    let (wanted, stale) =
+                        self.pushed(registry, key(repository), Some(name), choice, max_age).await?;
+                    (Wanted { policy, ..wanted }, stale)
+                }
+                _ => (self.listed(repository, name, reference)?, None),
+            },
             _ => return Err(Error::NoSource),
         };
         if let Some(text) = &reference.digest {
             let pin =
                 Digest::parse(text).ok_or_else(|| Error::InvalidDigest { chart: wanted.label.clone() })?;
             let promise = "the spec";
+            // What helm shows of a chart in a registry is the digest of its manifest, which pins the archive as well.
+            let pins_manifest =
+                matches!(&wanted.from, Source::Registry { located, .. } if located.manifest == pin);
             if let Some((found, _)) = wanted.promised
                 && found != pin
+                && !pins_manifest
             {
                 return Err(Error::OtherDigest { chart: wanted.label, found, expected: pin, promise });
             }
-            wanted.promised = Some((pin, promise));
+            if !pins_manifest {
+                wanted.promised = Some((pin, promise));
+            }
         }
         let obtained = match self.remembered(&wanted, max_age) {
             Some(obtained) => obtained,
@@ -132,8 +165,69 @@ impl Repositories {
             digest: obtained.digest.to_string(),
             chart: obtained.chart,
             url: obtained.url,
-            stale: obtained.stale,
+            verified: obtained.verified,
+            stale: obtained.stale.or(stale),
         })
+    }
+
+    /// The chart of a registry that stands in a spec itself: no repository has credentials for it.
+    async fn tagged(
+        &self,
+        url: &str,
+        reference: &ChartReference,
+        max_age: Duration,
+    ) -> Result<(Wanted, Option<Error>), Error> {
+        let invalid =
+            |source| Error::PullChart { chart: "spec.chart.url".to_owned(), source: Arc::new(source) };
+        let mut place = Reference::parse(url).map_err(invalid)?;
+        let choice = match (place.digest.take(), place.tag.take()) {
+            (Some(digest), _) => Choice::Digest(digest),
+            (None, Some(tag)) => Choice::Tag(tag),
+            (None, None) => Choice::Version(reference.version.clone()),
+        };
+        // As docker: what is on this machine needs no TLS.
+        let plain = place.is_loopback();
+        let registry =
+            Registry::new(place, plain, Keychain::default(), TlsSettings::default(), DIRECT_TIMEOUT);
+        let registry = Arc::new(registry.map_err(invalid)?);
+        self.pushed(registry, String::new(), None, choice, max_age).await
+    }
+
+    /// The chart of a registry; the error is why the registry could not be asked, the chart then its last answer.
+    async fn pushed(
+        &self,
+        registry: Arc<Registry>,
+        owner: String,
+        chart: Option<&str>,
+        choice: Choice,
+        max_age: Duration,
+    ) -> Result<(Wanted, Option<Error>), Error> {
+        let shared = &self.shared;
+        let failed = |place: &str, source| pull_error(&owner, chart, place, source);
+        let name = registry.name(chart).map_err(|source| failed("spec.chart", source))?;
+        let full = registry.full_name(&name);
+        let key = format!("{owner} {full} {choice:?}");
+        let (located, stale) = match shared.registries.remembered(&key, max_age) {
+            Some(located) => (located, None),
+            None => {
+                let asked = shared.registries.locate(&shared.http, &registry, &name, &choice, &key).await;
+                let (located, error) = asked.map_err(|source| failed(&full, source))?;
+                (located, error.map(|source| failed(&full, source)))
+            }
+        };
+        let shown = match &located.tag {
+            Some(tag) => format!("oci://{full}:{tag}"),
+            None => format!("oci://{full}@{}", located.manifest),
+        };
+        let url = Url::parse(&shown)
+            .map_err(|error| Error::InvalidUrl { url: shown.clone(), why: error.to_string() })?;
+        let label = match (chart, &located.tag) {
+            (Some(chart), Some(tag)) => format!("{chart}-{}", oci::version_of(tag)),
+            _ => shown,
+        };
+        let promised = Some((located.blobs.archive.digest, "its manifest"));
+        let from = Source::Registry { registry, name, located };
+        Ok((Wanted { label, owner, urls: vec![url], from, policy: None, promised }, stale))
     }
 
     /// The archive that the index of `repository` lists.
@@ -145,7 +239,7 @@ impl Repositories {
     ) -> Result<Wanted, Error> {
         let owner = key(repository);
         let known = self.known(repository);
-        let Some((known, current)) = known.and_then(|known| Some((known.access, known.current?))) else {
+        let Some(Known { server: Server::Web(access), current: Some(current), policy, .. }) = known else {
             return Err(Error::NotFetched { repository: owner });
         };
         let constraint = reference.version.as_deref();
@@ -165,7 +259,7 @@ impl Repositories {
         })?;
         let label = format!("{name}-{}", version.version);
         let joined: Vec<Result<Url, Error>> =
-            version.urls.iter().map(|url| address::join(&known.origin, url)).collect();
+            version.urls.iter().map(|url| address::join(&access.origin, url)).collect();
         let (urls, refused): (Vec<_>, Vec<_>) = joined.into_iter().partition(Result::is_ok);
         if urls.is_empty() {
             let error = refused.into_iter().find_map(Result::err);
@@ -175,7 +269,8 @@ impl Repositories {
             label,
             owner,
             urls: urls.into_iter().flatten().collect(),
-            access: known,
+            from: Source::Web(access),
+            policy,
             promised: version.digest.map(|digest| (digest, "the index")),
         })
     }
@@ -193,8 +288,9 @@ impl Repositories {
                 address.digest
             }
         };
+        let verified = self.shared.vouched.known(wanted, digest)?;
         let chart = self.shared.charts.get(digest)?;
-        Some(Obtained { digest, chart, url: source(&wanted.urls), stale: None })
+        Some(Obtained { digest, chart, url: source(&wanted.urls), verified, stale: None })
     }
 }
 
@@ -248,9 +344,10 @@ impl Shared {
             let chart = load_archive(&bytes, &shared.options.chart).ok()?;
             Some(shared.charts.insert(digest, Arc::new(chart), bytes.len() as u64))
         };
+        let verified = self.vouch(wanted, digest).await?;
         let chart = blocking(&wanted.label, load).await?;
         let url = source(&wanted.urls);
-        Ok(chart.map(|chart| Obtained { digest, chart, url, stale: None }))
+        Ok(chart.map(|chart| Obtained { digest, chart, url, verified, stale: None }))
     }
 
     /// Fetches the archive from one of its addresses. `last` is what that gave before, with its ETag.
@@ -260,11 +357,23 @@ impl Shared {
         url: &Url,
         last: Option<&(Obtained, Option<String>)>,
     ) -> Result<Obtained, Error> {
-        let etag = last.and_then(|(_, etag)| etag.as_deref());
         let limit = self.options.chart.compressed_bytes;
+        let access = match &wanted.from {
+            Source::Web(access) => access,
+            Source::Registry { registry, name, located } => {
+                let archive = located.blobs.archive;
+                let pulled = self.registries.pull(&self.http, registry, name, archive, limit).await;
+                let bytes = pulled.map_err(|source| Error::PullChart {
+                    chart: wanted.label.clone(),
+                    source: Arc::new(source),
+                })?;
+                return self.admit(wanted, bytes, url).await;
+            }
+        };
+        let etag = last.and_then(|(_, etag)| etag.as_deref());
         let response = self
             .http
-            .fetch(url, &wanted.access, etag, limit)
+            .fetch(url, access, etag, limit)
             .await
             .map_err(|source| Error::FetchChart { chart: wanted.label.clone(), source })?;
         let (obtained, etag) = match (response, last) {
@@ -272,10 +381,7 @@ impl Shared {
             (Response::NotModified, None) => {
                 return Err(Error::Interrupted { what: wanted.label.clone() });
             }
-            (Response::Body { bytes, etag }, _) => {
-                let (digest, chart) = self.admit(wanted, bytes).await?;
-                (Obtained { digest, chart, url: address::shown(url), stale: None }, etag)
-            }
+            (Response::Body { bytes, etag }, _) => (self.admit(wanted, bytes, url).await?, etag),
         };
         if wanted.promised.is_none() {
             let mut addresses = lock(&self.addresses);
@@ -288,18 +394,19 @@ impl Shared {
         Ok(obtained)
     }
 
-    /// Checks and loads what came; only what is a chart is kept.
-    async fn admit(self: &Arc<Self>, wanted: &Wanted, bytes: Vec<u8>) -> Result<(Digest, Arc<Chart>), Error> {
+    /// Checks and loads what came from `url`; only what is a chart is kept.
+    async fn admit(self: &Arc<Self>, wanted: &Wanted, bytes: Vec<u8>, url: &Url) -> Result<Obtained, Error> {
+        let (digest, bytes) = blocking(&wanted.label, move || (Digest::of(&bytes), bytes)).await?;
+        if let Some((expected, promise)) = wanted.promised
+            && expected != digest
+        {
+            return Err(Error::OtherDigest { chart: wanted.label.clone(), found: digest, expected, promise });
+        }
+        // Before anything looks into the archive.
+        let verified = self.vouch(wanted, digest).await?;
         let shared = self.clone();
-        let promised = wanted.promised;
         let label = wanted.label.clone();
         let load = move || {
-            let digest = Digest::of(&bytes);
-            if let Some((expected, promise)) = promised
-                && expected != digest
-            {
-                return Err(Error::OtherDigest { chart: label, found: digest, expected, promise });
-            }
             let chart = match shared.charts.get(digest) {
                 Some(chart) => chart,
                 None => load_archive(&bytes, &shared.options.chart)
@@ -307,9 +414,10 @@ impl Shared {
                     .map_err(|source| Error::LoadChart { chart: label, source: Arc::new(source) })?,
             };
             shared.disk.store(digest, &bytes);
-            Ok((digest, shared.charts.insert(digest, chart, bytes.len() as u64)))
+            Ok(shared.charts.insert(digest, chart, bytes.len() as u64))
         };
-        blocking(&wanted.label, load).await?
+        let chart = blocking(&wanted.label, load).await??;
+        Ok(Obtained { digest, chart, url: address::shown(url), verified, stale: None })
     }
 }
 
@@ -319,10 +427,35 @@ fn direct(text: &str) -> Result<Wanted, Error> {
     Ok(Wanted {
         label: address::shown(&url),
         owner: String::new(),
-        access: Arc::new(Access::new(url.clone(), None, false, TlsSettings::default(), DIRECT_TIMEOUT)),
+        from: Source::Web(Arc::new(Access::new(
+            url.clone(),
+            None,
+            false,
+            TlsSettings::default(),
+            DIRECT_TIMEOUT,
+        ))),
         urls: vec![url],
+        policy: None,
         promised: None,
     })
+}
+
+/// What a registry's failure to give `chart` is to a release: a chart or a version that is not there has a message
+/// that is the same for every kind of source.
+fn pull_error(owner: &str, chart: Option<&str>, place: &str, source: oci::Error) -> Error {
+    match (chart, source) {
+        (Some(chart), oci::Error::NoRepository { .. }) => {
+            Error::ChartNotFound { repository: owner.to_owned(), chart: chart.to_owned(), near: Vec::new() }
+        }
+        (Some(chart), oci::Error::NoVersion { constraint, newest, .. }) => Error::VersionNotFound {
+            repository: owner.to_owned(),
+            chart: chart.to_owned(),
+            constraint,
+            newest,
+        },
+        (_, oci::Error::Constraint { constraint, why }) => Error::InvalidConstraint { constraint, why },
+        (_, source) => Error::PullChart { chart: place.to_owned(), source: Arc::new(source) },
+    }
 }
 
 fn source(urls: &[Url]) -> String {

@@ -19,7 +19,7 @@ use crate::cluster::Retry;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What a server does with one request.
-enum Answer {
+pub(super) enum Answer {
     /// Sends these bytes and closes.
     Bytes(Vec<u8>),
     /// Sends these bytes and then nothing, with the connection open.
@@ -29,14 +29,14 @@ enum Answer {
 }
 
 /// A server that answers as a test tells it, and remembers what it was asked.
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
-    async fn start(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -50,16 +50,16 @@ impl Server {
         Self { address, requests, task }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// How many requests had `text` in their head.
-    fn count(&self, text: &str) -> usize {
+    pub(super) fn count(&self, text: &str) -> usize {
         lock(&self.requests).iter().filter(|request| request.contains(text)).count()
     }
 
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.task.abort();
     }
 }
@@ -89,11 +89,11 @@ async fn talk(
     }
 }
 
-fn head(status: &str, headers: &str) -> Vec<u8> {
+pub(super) fn head(status: &str, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nConnection: close\r\n{headers}\r\n").into_bytes()
 }
 
-fn ok(body: &[u8]) -> Answer {
+pub(super) fn ok(body: &[u8]) -> Answer {
     tagged(body, "none")
 }
 
@@ -103,15 +103,15 @@ fn tagged(body: &[u8], etag: &str) -> Answer {
     Answer::Bytes(bytes)
 }
 
-fn status(status: &str) -> Answer {
+pub(super) fn status(status: &str) -> Answer {
     Answer::Bytes(head(status, "Content-Length: 0\r\n"))
 }
 
-fn redirect(to: &str) -> Answer {
+pub(super) fn redirect(to: &str) -> Answer {
     Answer::Bytes(head("302 Found", &format!("Content-Length: 0\r\nLocation: {to}\r\n")))
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let http = HttpLimits {
         connect: SECOND,
         first_byte: Duration::from_millis(200),
@@ -126,7 +126,7 @@ fn repositories() -> Repositories {
     Repositories::new(options())
 }
 
-fn repository(url: &str) -> ChartRepository {
+pub(super) fn repository(url: &str) -> ChartRepository {
     let mut spec: ChartRepositorySpec = serde_json::from_value(serde_json::json!({"url": url})).unwrap();
     spec.timeout = GoDuration::from_secs(2);
     let metadata = ObjectMeta {
@@ -139,15 +139,18 @@ fn repository(url: &str) -> ChartRepository {
 }
 
 /// A repository with a password, and the Secret for it.
-fn private(url: &str) -> (ChartRepository, RepositorySecrets) {
+pub(super) fn private(url: &str) -> (ChartRepository, RepositorySecrets) {
     let mut repository = repository(url);
     repository.spec.secret_ref = Some(LocalSecretReference { name: "login".to_owned() });
     let data = [("username", "u"), ("password", "hunter2")];
     let data = data.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()));
-    (repository, RepositorySecrets { credentials: Some(BTreeMap::from(data)), tls: None })
+    (
+        repository,
+        RepositorySecrets { credentials: Some(BTreeMap::from(data)), ..RepositorySecrets::default() },
+    )
 }
 
-fn chart(name: &str, version: &str) -> ChartReference {
+pub(super) fn chart(name: &str, version: &str) -> ChartReference {
     ChartReference {
         name: Some(name.to_owned()),
         version: Some(version.to_owned()),
@@ -155,7 +158,7 @@ fn chart(name: &str, version: &str) -> ChartReference {
     }
 }
 
-fn direct(url: String) -> ChartReference {
+pub(super) fn direct(url: String) -> ChartReference {
     ChartReference { url: Some(url), ..ChartReference::default() }
 }
 
@@ -166,14 +169,14 @@ fn write_chart(dir: &Path, name: &str, version: &str) {
     std::fs::write(dir.join("templates/a.yaml"), "kind: A\n").unwrap();
 }
 
-fn archive(name: &str, version: &str) -> Vec<u8> {
+pub(super) fn archive(name: &str, version: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     write_chart(dir.path(), name, version);
     package::package_dir(dir.path(), &options().chart).unwrap().bytes
 }
 
 /// An index with version 1.0.0 of chart `web`.
-fn index(url: &str, digest: &str) -> Vec<u8> {
+pub(super) fn index(url: &str, digest: &str) -> Vec<u8> {
     format!(
         "apiVersion: v1\nentries: {{web: [{{name: web, version: 1.0.0, urls: ['{url}'], digest: '{digest}'}}]}}"
     )
@@ -185,8 +188,11 @@ async fn serve(index: Vec<u8>, archive: Vec<u8>) -> Server {
     Server::start(move |path, _| if path == "/index.yaml" { ok(&index) } else { ok(&archive) }).await
 }
 
-async fn refreshed(sources: &Repositories, repository: &ChartRepository) -> Refreshed {
-    sources.refresh(repository, RepositorySecrets::default()).await.unwrap()
+async fn refreshed(sources: &Repositories, repository: &ChartRepository) -> RefreshedIndex {
+    match sources.refresh(repository, RepositorySecrets::default()).await.unwrap() {
+        Refreshed::Index(index) => index,
+        Refreshed::Registry { .. } => panic!("a web server is no registry"),
+    }
 }
 
 #[tokio::test]
@@ -519,7 +525,7 @@ async fn secrets_are_checked_before_anything_is_sent() {
         "ca.crt".to_owned(),
         b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----".to_vec(),
     )]);
-    let secrets = RepositorySecrets { credentials: None, tls: Some(data) };
+    let secrets = RepositorySecrets { tls: Some(data), ..RepositorySecrets::default() };
     let error = sources.refresh(&repository, secrets).await.unwrap_err();
     assert_eq!((error.reason(), error.retry()), (Reason::SecretNotFound, Retry::OnChange), "{error:?}");
     assert_eq!(server.count("get"), 0);

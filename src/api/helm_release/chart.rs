@@ -18,11 +18,11 @@ pub struct ChartReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub version: Option<String>,
-    /// Address of a chart archive, in place of a repository.
+    /// Address of a chart, in place of a repository: of an archive, or `oci://host/path/chart:1.2.3[@sha256:…]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = r"^https?://.+$"))]
+    #[schemars(length(max = 2048), regex(pattern = r"^(https?|oci)://.+$"))]
     pub url: Option<String>,
-    /// Pins the bytes of the archive: `sha256:` and 64 hex digits.
+    /// Pins the bytes: `sha256:` and 64 hex digits, of the archive, or of the manifest in a registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub digest: Option<String>,

@@ -27,6 +27,7 @@ impl Work<'_> {
     /// resolve and dereference: what the release is made of.
     pub(super) async fn inputs(&mut self, client: &TenantClient) -> Result<Inputs, Verdict> {
         let chart = self.resolve().await?;
+        self.verified = Some(chart.verified.clone());
         let read = dereference::dereference(client, &self.key.namespace, &self.object.spec).await;
         let (values, redactions) = match read {
             Ok(read) => read,
@@ -49,7 +50,7 @@ impl Work<'_> {
                 return Err(Verdict::Failed(Failure::new(Reason::ChartUnavailable, Retry::Later, message)));
             };
             // After a start the repositories are asked first; the answer wakes this release.
-            if self.operator.repositories.index(&found).is_none() && !self.operator.fetches.is_known(&key) {
+            if !self.operator.repositories.is_open(&found) && !self.operator.fetches.is_known(&key) {
                 return Err(Verdict::Again(UNTIL_FETCHED));
             }
             repository = Some(found);

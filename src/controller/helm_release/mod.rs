@@ -31,6 +31,7 @@ use crate::cluster::{Retry, TenantClient, chain};
 use crate::release::{
     self, Action, Decision, Desired, History, Observation, Owner, Policy, Release, ReleaseKey, ReleaseState,
 };
+use crate::repository::Verified;
 
 /// Whether the release is as its current generation asks.
 pub fn is_ready(release: &HelmRelease) -> bool {
@@ -84,6 +85,8 @@ pub(super) struct Work<'a> {
     pub(super) object: &'a HelmRelease,
     pub(super) target: Target,
     redactions: Redactions,
+    /// The signatures of the chart, once it is resolved.
+    verified: Option<Vec<Verified>>,
 }
 
 /// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
@@ -101,7 +104,8 @@ impl Account {
 impl<'a> Work<'a> {
     /// A look at `object`, which is the one of `key`.
     pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
-        Self { operator, key, object, target: object.target(), redactions: Redactions::default() }
+        let redactions = Redactions::default();
+        Self { operator, key, object, target: object.target(), redactions, verified: None }
     }
 }
 

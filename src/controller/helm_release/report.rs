@@ -57,6 +57,7 @@ impl Work<'_> {
             history: history.as_ref(),
             verdict: &verdict,
             failures,
+            verified: self.verified.as_deref(),
             now,
         };
         let new = status(self.object, &view);
