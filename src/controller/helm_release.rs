@@ -21,8 +21,8 @@ use super::verdict::{self, Failure, Verdict, View, status};
 use super::{Operator, Requeue, dereference, jitter};
 use crate::api::condition::{self, READY, STALLED};
 use crate::api::{
-    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason,
-    Target, ValuesKind,
+    DeletionPolicy, FINALIZER, HelmRelease, HelmReleaseStatus, Impure, InventoryEntry, OnTargetChange,
+    Reason, Target, ValuesKind,
 };
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Identity, Kind, ObjectRef, Retry, TenantClient, chain};
@@ -356,7 +356,7 @@ impl Work<'_> {
         action: Action,
     ) -> Result<Verdict, Failure> {
         self.check_dependencies()?;
-        let (coalesced, manifest) = self.render(cx, history.next_number(), inputs, action).await?;
+        let (coalesced, manifest) = self.render(cx, history, history.next_number(), inputs, action).await?;
         let draft = Draft::forward(
             history,
             cx.key,
@@ -487,6 +487,7 @@ impl Work<'_> {
     pub(super) async fn render(
         &self,
         cx: &Release<'_>,
+        history: &History,
         revision: u32,
         inputs: Inputs,
         action: Action,
@@ -513,6 +514,7 @@ impl Work<'_> {
             Arc::new(ClusterLookup::new(cx.tenant.clone(), Arc::clone(&self.operator.discovery)));
         let files = spec.chart.values_files.clone();
         let compat = spec.helm_compat.into();
+        let freeze = (spec.impure == Impure::Freeze).then(|| history.drawn());
         let redactions = self.redactions.clone();
         let work = move || {
             let layers = with_values_files(&inputs, &files)?;
@@ -521,6 +523,7 @@ impl Work<'_> {
             let options = RenderOptions {
                 deadline: Some(Instant::now() + RENDER_TIMEOUT),
                 compat,
+                freeze,
                 ..RenderOptions::default()
             };
             let manifest =

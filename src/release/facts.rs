@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use pintle_helm::manifest::HookEvent;
 use pintle_helm::record::Status;
+use pintle_helm::render::Use;
 
 use crate::api::{Changes, Reason};
 use crate::cluster::Retry;
@@ -205,6 +206,9 @@ pub struct Facts {
     /// Hooks that ran to their end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookFacts>,
+    /// What its templates drew from clock and chance, for `spec.impure: Freeze`. As secret as the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<Use>,
     /// How it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use pintle_helm::manifest::{Hook, Manifest};
 use pintle_helm::record::{self, Record, Status};
+use pintle_helm::render::Use;
 
 use super::draft::{Draft, encode_within};
 use super::facts::{self, Facts};
@@ -117,6 +118,15 @@ pub struct History {
 }
 
 impl History {
+    /// What the templates of the newest revision drew from clock and chance. A revision that helm made last has not told.
+    pub fn drawn(&self) -> Arc<[Use]> {
+        self.revisions
+            .iter()
+            .rev()
+            .find_map(|r| r.facts.as_ref())
+            .map_or_else(Arc::default, |f| f.drawn[..].into())
+    }
+
     /// Reads the history: one list request.
     ///
     /// # Errors
