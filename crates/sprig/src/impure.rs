@@ -192,17 +192,14 @@ impl Uses {
             self.complete = false;
             return;
         }
-        match value {
-            Some(value) => {
-                let size = value.size() + done.size();
-                if self.kept + size <= MAX_KEPT_BYTES {
-                    self.kept += size;
-                    done.value = Some(value);
-                } else {
-                    self.complete = false;
-                }
+        if let Some(value) = value {
+            let size = value.size() + done.size();
+            if self.kept + size <= MAX_KEPT_BYTES {
+                self.kept += size;
+                done.value = Some(value);
+            } else {
+                self.complete = false;
             }
-            None => {}
         }
         self.noted.push(done);
     }

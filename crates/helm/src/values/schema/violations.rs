@@ -284,14 +284,19 @@ fn word(error: &ValidationError<'_>) -> String {
             format!("exclusiveMaximum: got {}, want {}", bound(instance), bound(limit))
         }
         Kind::MultipleOf { multiple_of } => {
-            format!("multipleOf: got {}, want {}", show(instance), crate::decode::go_float(*multiple_of))
+            let wanted = if multiple_of.fract() == 0.0 {
+                grouped(&format!("{multiple_of:.0}"))
+            } else {
+                crate::decode::go_float(*multiple_of)
+            };
+            format!("multipleOf: got {}, want {wanted}", bound(instance))
         }
-        Kind::MinLength { limit } => format!("minLength: got {}, want {limit}", length(instance)),
-        Kind::MaxLength { limit } => format!("maxLength: got {}, want {limit}", length(instance)),
-        Kind::MinItems { limit } => format!("minItems: got {}, want {limit}", length(instance)),
-        Kind::MaxItems { limit } => format!("maxItems: got {}, want {limit}", length(instance)),
-        Kind::MinProperties { limit } => format!("minProperties: got {}, want {limit}", length(instance)),
-        Kind::MaxProperties { limit } => format!("maxProperties: got {}, want {limit}", length(instance)),
+        Kind::MinLength { limit } => sizes("minLength", instance, *limit),
+        Kind::MaxLength { limit } => sizes("maxLength", instance, *limit),
+        Kind::MinItems { limit } => sizes("minItems", instance, *limit),
+        Kind::MaxItems { limit } => sizes("maxItems", instance, *limit),
+        Kind::MinProperties { limit } => sizes("minProperties", instance, *limit),
+        Kind::MaxProperties { limit } => sizes("maxProperties", instance, *limit),
         Kind::UniqueItems => duplicates(instance),
         Kind::Contains => "no items match contains schema".to_owned(),
         _ => error.to_string(),
@@ -350,10 +355,19 @@ fn show(value: &Json) -> String {
 /// A number of a message; Helm's validator prints integers for English readers: `65,535`.
 fn bound(value: &Json) -> String {
     let number = show(value);
-    if value.is_f64() {
-        return number;
-    }
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number.as_str()), |digits| ("-", digits));
+    // What has a fraction or an exponent.
+    if number.contains(['.', 'e']) { number } else { grouped(&number) }
+}
+
+/// The message of a keyword that bounds a length.
+fn sizes(keyword: &str, instance: &Json, limit: u64) -> String {
+    let length = grouped(&length(instance).to_string());
+    format!("{keyword}: got {length}, want {}", grouped(&limit.to_string()))
+}
+
+/// The digits of an integer in groups of three.
+fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let mut text = sign.to_owned();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
