@@ -284,12 +284,7 @@ fn word(error: &ValidationError<'_>) -> String {
             format!("exclusiveMaximum: got {}, want {}", bound(instance), bound(limit))
         }
         Kind::MultipleOf { multiple_of } => {
-            let wanted = if multiple_of.fract() == 0.0 {
-                grouped(&format!("{multiple_of:.0}"))
-            } else {
-                crate::decode::go_float(*multiple_of)
-            };
-            format!("multipleOf: got {}, want {wanted}", bound(instance))
+            format!("multipleOf: got {}, want {}", bound(instance), english(*multiple_of))
         }
         Kind::MinLength { limit } => sizes("minLength", instance, *limit),
         Kind::MaxLength { limit } => sizes("maxLength", instance, *limit),
@@ -352,11 +347,28 @@ fn show(value: &Json) -> String {
     }
 }
 
-/// A number of a message; Helm's validator prints integers for English readers: `65,535`.
+/// A number of a message; Helm's validator prints them for English readers: `65,535`, `1,000.5`, `2.5×10⁰⁶`.
 fn bound(value: &Json) -> String {
-    let number = show(value);
-    // What has a fraction or an exponent.
-    if number.contains(['.', 'e']) { number } else { grouped(&number) }
+    value.as_f64().map_or_else(|| show(value), english)
+}
+
+/// As `golang.org/x/text/message` prints `%v` of a float in English.
+fn english(number: f64) -> String {
+    const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let text = crate::decode::go_float(number);
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => {
+            let raised = exponent.chars().filter_map(|c| match c {
+                '-' => Some('⁻'),
+                c => c.to_digit(10).and_then(|digit| SUPERSCRIPTS.get(digit as usize).copied()),
+            });
+            format!("{mantissa}×10{}", raised.collect::<String>())
+        }
+        None => match text.split_once('.') {
+            Some((whole, fraction)) => format!("{}.{fraction}", grouped(whole)),
+            None => grouped(&text),
+        },
+    }
 }
 
 /// The message of a keyword that bounds a length.
@@ -390,4 +402,28 @@ fn quote_all(texts: &[String]) -> String {
 fn quote(text: &str) -> String {
     let quoted = format!("{text:?}").replace("\\\"", "\"").replace('\'', "\\'");
     format!("'{}'", quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::english;
+
+    /// Numbers of messages that helm v4.3.1 printed.
+    #[test]
+    fn numbers_are_printed_as_in_english() {
+        for (number, expected) in [
+            (5.0, "5"),
+            (999_999.0, "999,999"),
+            (1_000.5, "1,000.5"),
+            (-123_456.5, "-123,456.5"),
+            (1_000_000.0, "1×10⁰⁶"),
+            (1_234_567.25, "1.23456725×10⁰⁶"),
+            (-25_000_001.0, "-2.5000001×10⁰⁷"),
+            (1e30, "1×10³⁰"),
+            (0.25, "0.25"),
+            (0.000_015, "1.5×10⁻⁰⁵"),
+        ] {
+            assert_eq!(english(number), expected);
+        }
+    }
 }
