@@ -9,6 +9,7 @@ mod crash;
 mod efk;
 mod external;
 mod field_manager;
+mod freeze;
 mod harness;
 mod hooks;
 mod interrupt;
@@ -58,6 +59,8 @@ pub const ALL: &[Story] = &[
     // An operator that is asked to end in the middle of an install leaves nothing pending, and begins anew when it
     // is back. It has a control plane of its own.
     Story { name: "interrupt", needs_operator: false, run: |cx| Box::pin(interrupt::run(cx)) },
+    // Passwords and certificates stay as they are at upgrades, when the spec says so.
+    Story { name: "freeze", needs_operator: true, run: |cx| Box::pin(freeze::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
     // What happens while a hook runs is seen when it is done.

@@ -98,7 +98,9 @@ impl Failure {
     /// What is wrong with the templates.
     pub fn of_render(error: &RenderError) -> Self {
         let reason = match error {
-            RenderError::LimitExceeded { .. } => Reason::RenderLimitExceeded,
+            RenderError::LimitExceeded { .. } | RenderError::TooMuchToFreeze { .. } => {
+                Reason::RenderLimitExceeded
+            }
             RenderError::Manifest(_) => Reason::InvalidManifest,
             RenderError::Thread { .. } | RenderError::Panicked { .. } => Reason::InternalError,
             _ => Reason::RenderFailed,

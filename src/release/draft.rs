@@ -71,6 +71,7 @@ impl Draft {
             hmac_key: desired.hmac_key.clone(),
             spec_digest: desired.spec_digest.clone(),
             manifest_digest: digest,
+            drawn: manifest.impure.iter().filter(|one| one.value.is_some()).cloned().collect(),
             ..Facts::default()
         };
         let mut stored = RecordChart::of(chart);
@@ -108,6 +109,8 @@ impl Draft {
                 facts.hmac_key.clone_from(&old.hmac_key);
                 facts.spec_digest.clone_from(&old.spec_digest);
                 facts.manifest_digest.clone_from(&old.manifest_digest);
+                // The manifest has those values again, so the next revision goes on from them.
+                facts.drawn.clone_from(&old.drawn);
             }
             None => {
                 let metadata = &record.chart.metadata;

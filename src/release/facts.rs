@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use pintle_helm::manifest::HookEvent;
 use pintle_helm::record::Status;
+use pintle_helm::render::Use;
 
 use crate::api::{Changes, Reason};
 use crate::cluster::{ObjectRef, Retry};
@@ -253,6 +254,9 @@ pub struct Facts {
     /// Where its record is, when one Secret is too small for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
+    /// What its templates drew from clock and chance, for `spec.impure: Freeze`. As secret as the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<Use>,
     /// How it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,

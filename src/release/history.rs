@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use pintle_helm::record::{self, Record, Status};
+use pintle_helm::render::Use;
 
 use super::draft::Draft;
 use super::facts::{self, Facts};
@@ -31,6 +32,15 @@ pub struct History {
 }
 
 impl History {
+    /// What the templates of the newest revision drew from clock and chance. A revision that helm made last has not told.
+    pub fn drawn(&self) -> Arc<[Use]> {
+        self.revisions
+            .iter()
+            .rev()
+            .find_map(|r| r.facts.as_ref())
+            .map_or_else(Arc::default, |f| f.drawn[..].into())
+    }
+
     /// Reads the history: one list request. Revisions that helm does not see are read like all others.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ mod unicode;
 mod value;
 
 pub use error::{Error, ErrorKind, Frame, FuncError, Limit};
-pub use exec::{Limits, MissingKey, Options, RECOMMENDED_STACK, State};
+pub use exec::{Limits, Location, MissingKey, Options, RECOMMENDED_STACK, State};
 pub use funcs::{Call, Func, Funcs, Signature, Type};
 pub use template::{Template, TemplateSet};
 pub use value::{

@@ -417,6 +417,12 @@ pub trait Object: Any {
         self.to_plain()
     }
 
+    /// Its JSON as Go's `encoding/json` writes it, where that is another than [`Object::to_plain`]'s: a struct's fields
+    /// keep their order.
+    fn to_json(&self) -> Option<String> {
+        None
+    }
+
     /// The elements in `range` order (key, value) when it can be ranged over.
     fn entries(&self) -> Option<Vec<(Value, Value)>> {
         None

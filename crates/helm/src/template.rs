@@ -79,7 +79,7 @@ impl ValueSources {
         let mut layers = Vec::new();
         for path in &self.files {
             let text = read(path)?;
-            let layer = Values::from_yaml(&text)
+            let layer = Values::from_yaml_as(&text, compat)
                 .map_err(|source| Error::ParseValues { path: path.clone(), message: source.to_string() })?;
             layers.push(layer);
         }
@@ -94,10 +94,10 @@ impl ValueSources {
             strvals::set_json(&mut values, argument)?;
         }
         for argument in &self.set {
-            strvals::set(&mut values, argument)?;
+            strvals::set_as(&mut values, argument, compat)?;
         }
         for argument in &self.strings {
-            strvals::set_string(&mut values, argument)?;
+            strvals::set_string_as(&mut values, argument, compat)?;
         }
         for argument in &self.from_files {
             let read = |path: &str| match read(path) {

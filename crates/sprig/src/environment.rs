@@ -5,7 +5,7 @@
 //! context of its own puts that inside, see [`Environment::with_host`].
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use pintle_gotemplate::{FuncError, State};
 
 use crate::go::failure;
+use crate::impure::{Use, Uses};
 
 /// Fills the buffer with random bytes; an error is shown to the template.
 pub type Random = Box<dyn Fn(&mut [u8]) -> Result<(), String>>;
@@ -27,7 +28,8 @@ pub struct Environment {
     rsa: RsaKeys,
     time_zone: TimeZone,
     host: Option<Box<dyn Any>>,
-    used: RefCell<Vec<&'static str>>,
+    file: RefCell<String>,
+    uses: RefCell<Uses>,
 }
 
 impl Environment {
@@ -39,7 +41,8 @@ impl Environment {
             rsa: Box::new(crate::crypto::system_rsa),
             time_zone: TimeZone::UTC,
             host: None,
-            used: RefCell::default(),
+            file: RefCell::default(),
+            uses: RefCell::new(Uses::new(&[])),
         }
     }
 
@@ -86,17 +89,34 @@ impl Environment {
         self.host.as_ref().and_then(|host| host.downcast_ref())
     }
 
-    /// The functions called so far whose result depends on clock or chance, in order of their first call.
-    pub fn used(&self) -> Vec<&'static str> {
-        self.used.borrow().clone()
+    /// Gives the functions what they drew in an earlier render, as far as they are used in the same places.
+    #[must_use]
+    pub fn with_earlier(mut self, uses: &[Use]) -> Self {
+        self.uses = RefCell::new(Uses::new(uses));
+        self
     }
 
-    /// Notes that `function` was called, as one whose result cannot be repeated.
-    pub fn record(&self, function: &'static str) {
-        let mut used = self.used.borrow_mut();
-        if !used.contains(&function) {
-            used.push(function);
-        }
+    /// Names the file that is rendered next: part of what identifies a use.
+    pub fn enter(&self, file: &str) {
+        file.clone_into(&mut self.file.borrow_mut());
+    }
+
+    /// The uses so far of functions whose result depends on clock or chance.
+    pub fn used(&self) -> Vec<Use> {
+        self.uses.borrow().noted().to_vec()
+    }
+
+    /// Whether all uses are noted, with their values: there is a limit to what is kept.
+    pub fn kept_all(&self) -> bool {
+        self.uses.borrow().are_complete()
+    }
+
+    pub(crate) fn file(&self) -> String {
+        self.file.borrow().clone()
+    }
+
+    pub(crate) fn uses(&self) -> RefMut<'_, Uses> {
+        self.uses.borrow_mut()
     }
 
     /// What time it is.
@@ -134,7 +154,7 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
             .field("time_zone", &self.time_zone)
-            .field("used", &self.used)
+            .field("used", &self.used())
             .finish_non_exhaustive()
     }
 }

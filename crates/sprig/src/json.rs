@@ -83,14 +83,28 @@ impl Encoder {
                 }
                 self.leave('}', entries.is_empty());
             }
-            Value::Object(object) => match object.to_plain() {
-                Some(Value::Object(_)) | None => {
+            Value::Object(object) => match (object.to_json(), object.to_plain()) {
+                (Some(json), _) if !self.style.pretty => self.json(&json),
+                (_, Some(Value::Object(_)) | None) => {
                     return Err(failure(format!("json: unsupported type: {}", object.type_name())));
                 }
-                Some(plain) => self.value(&plain)?,
+                (_, Some(plain)) => self.value(&plain)?,
             },
         }
         limit::bytes(self.out.len())
+    }
+
+    /// Writes what is JSON already; the characters that Go escapes for HTML stand in strings only.
+    fn json(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                '<' | '>' | '&' if self.style.escape_html => {
+                    self.out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
+                '\u{2028}' | '\u{2029}' => self.out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => self.out.push(c),
+            }
+        }
     }
 
     fn enter(&mut self, address: *const (), name: impl FnOnce() -> String) -> Result<(), FuncError> {

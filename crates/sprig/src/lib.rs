@@ -23,6 +23,7 @@ mod dict;
 mod encoding;
 mod environment;
 mod go;
+pub mod impure;
 pub mod json;
 mod limit;
 mod list;

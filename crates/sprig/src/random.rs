@@ -53,20 +53,16 @@ impl<'e> Draws<'e> {
 
 fn drawing<T>(
     state: &State<'_, '_>,
-    function: &'static str,
     draw: impl FnOnce(&mut Draws<'_>) -> Result<T, FuncError>,
 ) -> Result<T, FuncError> {
-    environment::with(state, |environment| {
-        environment.record(function);
-        draw(&mut Draws::new(environment))
-    })
+    environment::with(state, |environment| draw(&mut Draws::new(environment)))
 }
 
-fn text(state: &State<'_, '_>, function: &'static str, count: i64, alphabet: &[u8]) -> Outcome {
+fn text(state: &State<'_, '_>, count: i64, alphabet: &[u8]) -> Outcome {
     // goutils: a negative length is an error, which sprig drops.
     let count = usize::try_from(count).unwrap_or(0);
     limit::bytes(count)?;
-    drawing(state, function, |draws| {
+    drawing(state, |draws| {
         let mut out = Vec::with_capacity(count);
         for _ in 0..count {
             out.extend(alphabet.get(draws.index(alphabet.len())?));
@@ -79,28 +75,28 @@ const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// `randAlphaNum COUNT`.
 pub(crate) fn alphanumeric(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
-    text(state, "randAlphaNum", args.int(0), ALPHANUMERIC)
+    text(state, args.int(0), ALPHANUMERIC)
 }
 
 /// `randAlpha COUNT`.
 pub(crate) fn alphabetic(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
-    text(state, "randAlpha", args.int(0), ALPHANUMERIC.get(..52).unwrap_or_default())
+    text(state, args.int(0), ALPHANUMERIC.get(..52).unwrap_or_default())
 }
 
 /// `randNumeric COUNT`.
 pub(crate) fn numeric(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
-    text(state, "randNumeric", args.int(0), ALPHANUMERIC.get(52..).unwrap_or_default())
+    text(state, args.int(0), ALPHANUMERIC.get(52..).unwrap_or_default())
 }
 
 /// `randAscii COUNT`: what can be printed.
 pub(crate) fn ascii(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
-    text(state, "randAscii", args.int(0), &(b' '..=b'~').collect::<Vec<_>>())
+    text(state, args.int(0), &(b' '..=b'~').collect::<Vec<_>>())
 }
 
 /// `shuffle TEXT`.
 pub(crate) fn shuffle(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     let mut runes: Vec<char> = unicode::runes(args.bytes(0)).map(|rune| rune.char).collect();
-    drawing(state, "shuffle", |draws| {
+    drawing(state, |draws| {
         for i in (1..runes.len()).rev() {
             runes.swap(i, draws.index(i + 1)?);
         }
@@ -112,7 +108,7 @@ pub(crate) fn shuffle(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
 pub(crate) fn int(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     let (min, max) = (args.int(0), args.int(1));
     match u64::try_from(max.wrapping_sub(min)) {
-        Ok(span) if span > 0 => drawing(state, "randInt", |draws| {
+        Ok(span) if span > 0 => drawing(state, |draws| {
             Ok(Value::int(min.wrapping_add(i64::try_from(draws.below(span)?).unwrap_or(0))))
         }),
         _ => Err(failure("invalid argument to Intn")),
@@ -125,7 +121,6 @@ pub(crate) fn bytes(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     let count = usize::try_from(count).map_err(|_| failure("runtime error: makeslice: len out of range"))?;
     limit::bytes(count)?;
     environment::with(state, |environment| {
-        environment.record("randBytes");
         let mut buffer = vec![0; count];
         environment.fill(&mut buffer)?;
         Ok(STANDARD.encode(buffer).into())
@@ -135,7 +130,6 @@ pub(crate) fn bytes(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
 /// `uuidv4`.
 pub(crate) fn uuid(state: &mut State<'_, '_>, _: &[Value]) -> Outcome {
     environment::with(state, |environment| {
-        environment.record("uuidv4");
         let mut bytes = [0; 16];
         environment.fill(&mut bytes)?;
         bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -4,6 +4,7 @@ use pintle_gotemplate::Type::{self, Any, Bool, Float64, Int, List, Map, Object, 
 use pintle_gotemplate::{Funcs, State, Value};
 
 use crate::go::Outcome;
+use crate::impure::drawn;
 use crate::{
     crypto, date, defaults, dict, encoding, json, list, numeric, path, random, reflect, regex, semver,
     strings, url, xstrings,
@@ -188,14 +189,14 @@ fn number(f: &mut Funcs) {
     f.insert_variadic("seq", &[Int], |s, a| made(s, numeric::seq(a)));
 
     // Chance
-    f.insert("randInt", &[Int, Int], random::int);
-    f.insert("randAlphaNum", &[Int], random::alphanumeric);
-    f.insert("randAlpha", &[Int], random::alphabetic);
-    f.insert("randNumeric", &[Int], random::numeric);
-    f.insert("randAscii", &[Int], random::ascii);
-    f.insert("randBytes", &[Int], random::bytes);
-    f.insert("shuffle", &[String], random::shuffle);
-    f.insert("uuidv4", &[], random::uuid);
+    f.insert("randInt", &[Int, Int], |s, a| drawn(s, "randInt", a, random::int));
+    f.insert("randAlphaNum", &[Int], |s, a| drawn(s, "randAlphaNum", a, random::alphanumeric));
+    f.insert("randAlpha", &[Int], |s, a| drawn(s, "randAlpha", a, random::alphabetic));
+    f.insert("randNumeric", &[Int], |s, a| drawn(s, "randNumeric", a, random::numeric));
+    f.insert("randAscii", &[Int], |s, a| drawn(s, "randAscii", a, random::ascii));
+    f.insert("randBytes", &[Int], |s, a| drawn(s, "randBytes", a, random::bytes));
+    f.insert("shuffle", &[String], |s, a| drawn(s, "shuffle", a, random::shuffle));
+    f.insert("uuidv4", &[], |s, a| drawn(s, "uuidv4", a, random::uuid));
 }
 
 fn collection(f: &mut Funcs) {
@@ -314,27 +315,29 @@ fn other(f: &mut Funcs) {
     f.insert("sha512sum", &[String], |_, a| crypto::sha512sum(a));
 
     // Passwords, keys and certificates
-    f.insert("bcrypt", &[String], crypto::bcrypt);
-    f.insert("htpasswd", &[String, String], crypto::htpasswd);
+    f.insert("bcrypt", &[String], |s, a| drawn(s, "bcrypt", a, crypto::bcrypt));
+    f.insert("htpasswd", &[String, String], |s, a| drawn(s, "htpasswd", a, crypto::htpasswd));
     f.insert("derivePassword", &[Uint32, String, String, String, String], crypto::derive_password);
-    f.insert("encryptAES", &[String, String], crypto::encrypt_aes);
+    f.insert("encryptAES", &[String, String], |s, a| drawn(s, "encryptAES", a, crypto::encrypt_aes));
     f.insert("decryptAES", &[String, String], |s, a| made(s, crypto::decrypt_aes(a)));
-    f.insert("genPrivateKey", &[String], crypto::gen_private_key);
+    f.insert("genPrivateKey", &[String], |s, a| drawn(s, "genPrivateKey", a, crypto::gen_private_key));
     f.insert("buildCustomCert", &[String, String], |_, a| crypto::build_custom_cert(a));
-    f.insert("genCA", &[String, Int], crypto::gen_ca);
-    f.insert("genCAWithKey", &[String, Int, String], crypto::gen_ca_with_key);
-    f.insert("genSelfSignedCert", &[String, List, List, Int], crypto::gen_self_signed_cert);
-    f.insert(
-        "genSelfSignedCertWithKey",
-        &[String, List, List, Int, String],
-        crypto::gen_self_signed_cert_with_key,
-    );
-    f.insert("genSignedCert", &[String, List, List, Int, CERTIFICATE], crypto::gen_signed_cert);
-    f.insert(
-        "genSignedCertWithKey",
-        &[String, List, List, Int, CERTIFICATE, String],
-        crypto::gen_signed_cert_with_key,
-    );
+    f.insert("genCA", &[String, Int], |s, a| drawn(s, "genCA", a, crypto::gen_ca));
+    f.insert("genCAWithKey", &[String, Int, String], |s, a| {
+        drawn(s, "genCAWithKey", a, crypto::gen_ca_with_key)
+    });
+    f.insert("genSelfSignedCert", &[String, List, List, Int], |s, a| {
+        drawn(s, "genSelfSignedCert", a, crypto::gen_self_signed_cert)
+    });
+    f.insert("genSelfSignedCertWithKey", &[String, List, List, Int, String], |s, a| {
+        drawn(s, "genSelfSignedCertWithKey", a, crypto::gen_self_signed_cert_with_key)
+    });
+    f.insert("genSignedCert", &[String, List, List, Int, CERTIFICATE], |s, a| {
+        drawn(s, "genSignedCert", a, crypto::gen_signed_cert)
+    });
+    f.insert("genSignedCertWithKey", &[String, List, List, Int, CERTIFICATE, String], |s, a| {
+        drawn(s, "genSignedCertWithKey", a, crypto::gen_signed_cert_with_key)
+    });
 
     // JSON
     f.insert("toJson", &[Any], |s, a| made(s, json::to_json(a)));

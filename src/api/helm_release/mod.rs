@@ -126,6 +126,9 @@ pub struct HelmReleaseSpec {
     /// Which Helm to be like, where two of them differ.
     #[serde(default)]
     pub helm_compat: HelmCompat,
+    /// What functions that draw from clock and chance (rand*, gen*, uuidv4, now …) give in a further revision.
+    #[serde(default)]
+    pub impure: Impure,
 }
 
 fn five_minutes() -> GoDuration {
@@ -183,6 +186,16 @@ pub enum HelmCompat {
     V4,
     /// Helm 3.
     V3,
+}
+
+/// What functions that draw from clock and chance give in a further revision.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Impure {
+    /// Something new, as in Helm.
+    #[default]
+    Allow,
+    /// What they gave in the previous revision, so that passwords and certificates do not rotate.
+    Freeze,
 }
 
 impl From<HelmCompat> for pintle_helm::Compat {

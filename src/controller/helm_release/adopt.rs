@@ -29,7 +29,7 @@ impl Work<'_> {
         let Some(inputs) = as_versioned(inputs, &record.chart.metadata.version) else { return Ok(None) };
         // As helm rendered it: a chart may tell an install from an upgrade.
         let action = if number == 1 { Action::Install } else { Action::Upgrade };
-        let Ok((coalesced, manifest)) = self.render(cx, number, inputs, action).await else {
+        let Ok((coalesced, manifest)) = self.render(cx, history, number, inputs, action).await else {
             return Ok(None);
         };
         let (key, owner, config) = (cx.key, cx.owner, coalesced.config);

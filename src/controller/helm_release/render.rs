@@ -9,11 +9,11 @@ use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, Rende
 use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
 
 use super::{Inputs, Work};
-use crate::api::Reason;
+use crate::api::{Impure, Reason};
 use crate::cluster::{Retry, chain};
 use crate::controller::lookup::ClusterLookup;
 use crate::controller::verdict::Failure;
-use crate::release::{self, Action, Release};
+use crate::release::{self, Action, History, Release};
 
 /// Rendering may take this long.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ impl Work<'_> {
     pub(super) async fn render(
         &self,
         cx: &Release<'_>,
+        history: &History,
         revision: u32,
         inputs: Inputs,
         action: Action,
@@ -51,6 +52,7 @@ impl Work<'_> {
             Arc::new(ClusterLookup::new(cx.tenant.clone(), Arc::clone(&self.operator.discovery)));
         let files = spec.chart.values_files.clone();
         let compat = spec.helm_compat.into();
+        let freeze = (spec.impure == Impure::Freeze).then(|| history.drawn());
         let redactions = self.redactions.clone();
         let work = move || {
             let layers = with_values_files(&inputs, &files)?;
@@ -59,6 +61,7 @@ impl Work<'_> {
             let options = RenderOptions {
                 deadline: Some(Instant::now() + RENDER_TIMEOUT),
                 compat,
+                freeze,
                 ..RenderOptions::default()
             };
             let manifest =

@@ -28,7 +28,7 @@ impl Work<'_> {
         action: Action,
     ) -> Result<Verdict, Failure> {
         self.check_dependencies()?;
-        let (coalesced, manifest) = self.render(cx, history.next_number(), inputs, action).await?;
+        let (coalesced, manifest) = self.render(cx, history, history.next_number(), inputs, action).await?;
         let draft = Draft::forward(
             history,
             cx.key,

@@ -33,6 +33,35 @@ fn a_broken_record_is_an_error_and_its_labels_still_count() {
     assert!(latest.record().unwrap_err().message.starts_with("failed to read the record of revision 3: "));
 }
 
+/// Stored with the revision, taken over by a rollback, and never shown.
+#[test]
+fn what_templates_drew_is_that_of_the_newest_revision_that_told() {
+    let drawn = |text: &str| pintle_helm::render::Use {
+        function: "randAlphaNum".into(),
+        file: "web/templates/secret.yaml".into(),
+        template: "web/templates/secret.yaml".into(),
+        line: 3,
+        arguments: "5e".into(),
+        occurrence: 0,
+        value: Some(pintle_helm::render::Drawn::Text(text.into())),
+    };
+    let told = |n, text: &str| revision(n, Superseded).with(|f| f.drawn = vec![drawn(text)]);
+    let silent = |n| revision(n, Superseded).by_helm();
+    for (name, revisions, want) in [
+        ("nothing at first", vec![], None),
+        ("the newest", vec![told(1, "old"), told(2, "new")], Some("new")),
+        ("helm did not tell", vec![told(1, "old"), silent(2)], Some("old")),
+        ("the newest drew nothing", vec![told(1, "old"), revision(2, Failed)], None),
+    ] {
+        let found = history(&revisions).drawn();
+        assert_eq!(found.first(), want.map(drawn).as_ref(), "{name}");
+    }
+    let history = history(&[told(1, "hunter2"), told(2, "other")]);
+    let draft = Draft::rollback(&history, &key(), &owner(), 1).unwrap();
+    assert_eq!(draft.facts().drawn, [drawn("hunter2")]);
+    assert!(!format!("{:?}", draft.facts()).contains("hunter2"));
+}
+
 #[test]
 fn two_deployed_revisions_are_repaired_towards_the_newer() {
     let history = history(&[revision(1, Superseded), revision(2, Deployed), revision(3, Deployed)]);

@@ -68,6 +68,17 @@ enum Flow {
     Continue,
 }
 
+/// Where an execution stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location<'a> {
+    /// The name under which the text was parsed.
+    pub file: &'a str,
+    /// The template: the file, or a name that it defines.
+    pub template: &'a str,
+    /// 1-based.
+    pub line: usize,
+}
+
 /// What a function sees of the running execution: the template set, the budgets, the host's context.
 pub struct State<'set, 'run> {
     set: &'set TemplateSet,
@@ -119,6 +130,19 @@ impl<'run> State<'_, 'run> {
     /// The options of this execution.
     pub fn options(&self) -> &'run Options {
         &self.run.options
+    }
+
+    /// Where the execution stands.
+    pub fn location(&self) -> Location<'_> {
+        let pos = match self.at {
+            At::Nothing => 0,
+            At::Node(at) => at.pos(),
+            At::Action(action) => action.pos,
+            At::Pipe(pipe) => pipe.pos,
+            At::Command(command) => command.pos,
+            At::Expr(expr) => expr.pos(),
+        };
+        Location { file: &self.tree.parse_name, template: &self.tree.name, line: self.tree.locate(pos).0 }
     }
 
     /// Whether a template of that name is associated.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use pintle_goyaml::Value;
+use pintle_sprig::impure::Use;
 
 use crate::Compat;
 use crate::chart::Crd;
@@ -35,8 +36,9 @@ pub struct Manifest {
     pub notes: String,
     /// The definitions of `crds/`.
     pub crds: Vec<Crd>,
-    /// The functions that were called whose results depend on clock or chance: rendering again gives something else.
-    pub impure: Vec<&'static str>,
+    /// The uses of functions whose results depend on clock, chance or the cluster: rendering again gives something else,
+    /// unless it is given these values.
+    pub impure: Vec<Use>,
 }
 
 /// One document of a rendered file.

@@ -391,17 +391,16 @@ impl Object for ApiVersionsObject {
 /// `version.BuildInfo` of the Helm that Pintle stands in for.
 struct HelmVersionObject(Compat);
 
-impl HelmVersionObject {
-    fn version(&self) -> &'static str {
-        match self.0 {
-            Compat::V3 => "v3.22",
-            Compat::V4 => "v4.3",
-        }
+/// The Helm that Pintle stands in for.
+pub(super) fn helm_version(compat: Compat) -> &'static str {
+    match compat {
+        Compat::V3 => "v3.22",
+        Compat::V4 => "v4.3",
     }
-
-    const GO_VERSION: &'static str = "go1.26.8";
-    const KUBE_CLIENT_VERSION: &'static str = "v1.37";
 }
+
+pub(super) const GO_VERSION: &str = "go1.26.8";
+pub(super) const KUBE_CLIENT_VERSION: &str = "v1.37";
 
 impl Object for HelmVersionObject {
     fn type_name(&self) -> &str {
@@ -414,23 +413,23 @@ impl Object for HelmVersionObject {
 
     fn field(&self, name: &str) -> Option<Value> {
         match name {
-            "Version" => Some(Value::string(self.version())),
+            "Version" => Some(Value::string(helm_version(self.0))),
             "GitCommit" | "GitTreeState" => Some(Value::string("")),
-            "GoVersion" => Some(Value::string(Self::GO_VERSION)),
-            "KubeClientVersion" => Some(Value::string(Self::KUBE_CLIENT_VERSION)),
+            "GoVersion" => Some(Value::string(GO_VERSION)),
+            "KubeClientVersion" => Some(Value::string(KUBE_CLIENT_VERSION)),
             _ => None,
         }
     }
 
     fn print(&self) -> Vec<u8> {
-        format!("{{{}   {} {}}}", self.version(), Self::GO_VERSION, Self::KUBE_CLIENT_VERSION).into_bytes()
+        format!("{{{}   {} {}}}", helm_version(self.0), GO_VERSION, KUBE_CLIENT_VERSION).into_bytes()
     }
 
     fn to_plain(&self) -> Option<Value> {
         Some(Value::map(Entries::from([
-            ("version".into(), Value::string(self.version())),
-            ("go_version".into(), Value::string(Self::GO_VERSION)),
-            ("kube_client_version".into(), Value::string(Self::KUBE_CLIENT_VERSION)),
+            ("version".into(), Value::string(helm_version(self.0))),
+            ("go_version".into(), Value::string(GO_VERSION)),
+            ("kube_client_version".into(), Value::string(KUBE_CLIENT_VERSION)),
         ])))
     }
 

@@ -81,6 +81,16 @@ impl Object for ChartStruct {
         Some(plain)
     }
 
+    fn to_json(&self) -> Option<String> {
+        let mut text = serde_json::to_string(&self.metadata).ok()?;
+        text.pop();
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&format!("\"IsRoot\":{}}}", self.is_root));
+        Some(text)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -12,7 +12,7 @@ use super::capabilities::{CapabilitiesObject, no_args, one_string};
 use super::chart_struct::ChartStruct;
 use super::convert;
 use super::files::Files;
-use super::{Capabilities, ReleaseFacts};
+use super::{Capabilities, Engine, ReleaseFacts};
 use crate::Compat;
 use crate::chart::{Chart, ImportValue, Metadata};
 use crate::values::Values;
@@ -25,8 +25,11 @@ pub(super) struct Template {
     pub(super) text: std::sync::Arc<[u8]>,
     /// The context of its chart.
     pub(super) dot: Value,
+    /// What renders it.
+    pub(super) engine: Engine,
+    /// `lab/charts/kid/templates`.
+    pub(super) base_path: String,
     context: Map,
-    base_path: String,
     compat: Compat,
 }
 
@@ -112,6 +115,7 @@ fn collect(
         ("Values".into(), Value::Map(values)),
         ("Subcharts".into(), Value::Map(subcharts)),
     ]));
+    let engine = Engine::of(chart).unwrap_or_default();
     let library = chart.metadata.kind.eq_ignore_ascii_case("library");
     for file in &chart.templates {
         let partial = file.name.rsplit('/').next().unwrap_or_default().starts_with('_');
@@ -123,6 +127,7 @@ fn collect(
             name: name.clone(),
             text: file.data.clone(),
             dot: Value::Map(named(&context, shared.compat)),
+            engine,
             compat: shared.compat,
             context: context.clone(),
             base_path: format!("{path}/templates"),
@@ -140,7 +145,7 @@ fn chart_value(metadata: &Metadata, is_root: bool, compat: Compat) -> Value {
 }
 
 /// `.Chart` of Helm 4: the struct's Go names as keys, empty fields included.
-fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
+pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
     let list = |texts: &[String]| Value::list(texts.iter().map(Value::string).collect());
     let maintainers = metadata.maintainers.iter().map(|maintainer| {
         Value::map(Entries::from([

@@ -27,6 +27,26 @@ pub enum RenderError {
         /// The version.
         found: String,
     },
+    /// `Chart.yaml` asks for an engine that there is not.
+    #[error(
+        "chart `{chart}` wants the engine `{engine}`; the annotation pintle.dev/engine is `gotemplate` or `jinja`"
+    )]
+    UnknownEngine {
+        /// The chart.
+        chart: String,
+        /// What its annotation says.
+        engine: String,
+    },
+    /// What functions drew from clock and chance cannot be kept for the next revision.
+    #[error(
+        "templates draw more from clock and chance than can be frozen ({bytes} bytes, {uses} uses); set spec.impure: Allow, or give the values in the spec"
+    )]
+    TooMuchToFreeze {
+        /// What is kept at most.
+        bytes: usize,
+        /// How many uses are kept at most.
+        uses: usize,
+    },
     /// A template is malformed.
     #[error("{text}")]
     Parse {

@@ -31,13 +31,33 @@ impl Files {
     }
 
     fn get(&self, name: &Str) -> &[u8] {
-        name.to_str().and_then(|name| self.0.get(name)).map(|data| &**data).unwrap_or_default()
+        name.to_str().map(|name| self.bytes(name)).unwrap_or_default()
     }
 
-    fn glob(&self, pattern: &Str) -> Self {
-        let pattern = pattern.to_string_lossy();
+    /// The paths.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+
+    /// The bytes of a file; none when it is not there.
+    pub(super) fn bytes(&self, name: &str) -> &[u8] {
+        self.0.get(name).map(|data| &**data).unwrap_or_default()
+    }
+
+    /// A file as text.
+    pub(super) fn text(&self, name: &str) -> String {
+        String::from_utf8_lossy(self.bytes(name)).into_owned()
+    }
+
+    /// How long all files are together.
+    pub(super) fn size(&self) -> usize {
+        self.0.values().map(|data| data.len()).sum()
+    }
+
+    /// The files whose paths match.
+    pub(super) fn matching(&self, pattern: &str) -> Self {
         // Helm: a pattern that cannot be read matches everything.
-        let glob = Glob::parse(&pattern);
+        let glob = Glob::parse(pattern);
         let matches = |name: &str| glob.as_ref().is_none_or(|glob| glob.matches(name));
         let files = self.0.iter().filter(|(name, _)| matches(name));
         Self(files.map(|(name, data)| (name.clone(), data.clone())).collect())
@@ -52,14 +72,24 @@ impl Files {
     }
 
     /// A YAML map from base names to texts.
-    fn to_yaml(&self, text: impl Fn(&[u8]) -> Str) -> Value {
+    fn to_yaml(&self, text: impl Fn(&[u8]) -> Str) -> String {
         let entries: Entries = self
             .0
             .iter()
             .map(|(name, data)| (name.rsplit('/').next().unwrap_or(name).into(), Value::String(text(data))))
             .collect();
         let yaml = convert::to_yaml(&Value::map(entries)).unwrap_or_default();
-        Value::string(yaml.strip_suffix('\n').unwrap_or(&yaml))
+        yaml.strip_suffix('\n').unwrap_or(&yaml).to_owned()
+    }
+
+    /// A YAML map from base names to texts.
+    pub(super) fn as_config(&self) -> String {
+        self.to_yaml(|data| data.into())
+    }
+
+    /// A YAML map from base names to base64.
+    pub(super) fn as_secrets(&self) -> String {
+        self.to_yaml(|data| STANDARD.encode(data).into())
     }
 }
 
@@ -81,10 +111,10 @@ impl Object for Files {
         Some(match name {
             "Get" => one_string(move |name| Ok(Value::string(self.get(name)))),
             "GetBytes" => one_string(move |name| Ok(Value::bytes(self.get(name)))),
-            "Glob" => one_string(move |pattern| Ok(self.glob(pattern).into_value())),
+            "Glob" => one_string(move |pattern| Ok(self.matching(&pattern.to_string_lossy()).into_value())),
             "Lines" => one_string(move |name| Ok(self.lines(name))),
-            "AsConfig" => no_args(move || Ok(self.to_yaml(|data| data.into()))),
-            "AsSecrets" => no_args(move || Ok(self.to_yaml(|data| STANDARD.encode(data).into()))),
+            "AsConfig" => no_args(move || Ok(Value::string(self.as_config()))),
+            "AsSecrets" => no_args(move || Ok(Value::string(self.as_secrets()))),
             _ => return None,
         })
     }

@@ -2,7 +2,7 @@
 
 use pintle_gotemplate::{ErrorKind, FuncError, Funcs, State, Type, Value, printf};
 use pintle_goyaml::Value as Plain;
-use pintle_sprig::{Environment, json};
+use pintle_sprig::{Environment, impure, json};
 
 use super::{Host, convert, duration, toml};
 
@@ -176,6 +176,7 @@ fn required(_: &mut State<'_, '_>, args: &[Value]) -> Outcome {
 
 fn lookup(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     let Some(host) = host(state) else { return Ok(Value::map(Default::default())) };
+    impure::note(state, "lookup", args);
     let found = host
         .lookup
         .lookup(&text(args, 0), &text(args, 1), &text(args, 2), &text(args, 3))

@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod funcs;
 mod glob;
+mod jinja;
 mod toml;
 
 use std::any::Any;
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 use pintle_gotemplate::{Funcs, MissingKey, Options, RECOMMENDED_STACK, TemplateSet};
 use pintle_sprig::Environment;
+use pintle_sprig::impure::{MAX_KEPT_BYTES, MAX_USES};
 
 use crate::Compat;
 use crate::chart::Chart;
@@ -32,6 +34,7 @@ use crate::values::Values;
 
 pub use capabilities::{Capabilities, InvalidKubeVersion, KubeVersion};
 pub use error::{Place, RenderError};
+pub use pintle_sprig::impure::{Drawn, Use};
 
 pub(crate) use context::to_template_values;
 
@@ -86,6 +89,9 @@ pub struct RenderOptions {
     pub subchart_notes: bool,
     /// Which Helm to be like.
     pub compat: Compat,
+    /// What earlier renders of the release drew from clock and chance ([`Manifest::impure`]), to be given again in the
+    /// same places; with `Some`, a render whose uses are too many to be kept is refused.
+    pub freeze: Option<Arc<[Use]>>,
 }
 
 impl Default for RenderOptions {
@@ -97,7 +103,46 @@ impl Default for RenderOptions {
             deadline: None,
             subchart_notes: false,
             compat: Compat::default(),
+            freeze: None,
         }
+    }
+}
+
+/// What renders the templates of a chart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Engine {
+    /// Go's text/template with sprig, as Helm.
+    #[default]
+    GoTemplate,
+    /// minijinja.
+    Jinja,
+}
+
+/// The annotation of `Chart.yaml` that chooses the engine.
+const ENGINE_ANNOTATION: &str = "pintle.dev/engine";
+
+impl Engine {
+    /// The engine that a chart asks for; `None` when there is no such engine.
+    fn of(chart: &Chart) -> Option<Self> {
+        match chart.metadata.annotations.get(ENGINE_ANNOTATION).map(String::as_str) {
+            None | Some("gotemplate") => Some(Self::GoTemplate),
+            Some("jinja") => Some(Self::Jinja),
+            Some(_) => None,
+        }
+    }
+
+    /// Checks the charts of a tree, and tells whether one of them is a Jinja chart.
+    fn check(chart: &Chart) -> Result<bool, RenderError> {
+        let Some(engine) = Self::of(chart) else {
+            return Err(RenderError::UnknownEngine {
+                chart: chart.name().to_owned(),
+                engine: chart.metadata.annotations.get(ENGINE_ANNOTATION).cloned().unwrap_or_default(),
+            });
+        };
+        chart
+            .dependencies
+            .iter()
+            .try_fold(engine == Self::Jinja, |jinja, child| Ok(Self::check(child)? || jinja))
     }
 }
 
@@ -131,11 +176,12 @@ pub fn render(
             found: capabilities.kube_version.version.clone(),
         });
     }
+    let stack = if Engine::check(chart)? { jinja::STACK } else { STACK };
     let render = || render_here(chart, values, facts, capabilities, lookup, options);
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("render".to_owned())
-            .stack_size(STACK)
+            .stack_size(stack)
             .spawn_scoped(scope, render)
             .map_err(|source| RenderError::Thread { source })?
             .join()
@@ -166,8 +212,14 @@ fn render_here(
     let templates = context::templates(chart, values, facts, capabilities, options.compat);
     let funcs = funcs(options.compat);
     let set = chart.parsed.get_or_parse(&templates, funcs, options.compat)?;
+    let mut jinja = if Engine::check(chart)? {
+        Some(jinja::Jinja::new(chart, values, facts, capabilities, lookup, options)?)
+    } else {
+        None
+    };
     let host = Host { lookup: lookup.clone(), included: RefCell::default() };
-    let environment = Environment::new().with_host(host);
+    let earlier = options.freeze.as_deref().unwrap_or_default();
+    let environment = Environment::new().with_host(host).with_earlier(earlier);
     let limits = pintle_gotemplate::Limits {
         depth: MAX_NESTING,
         steps: options.steps,
@@ -183,11 +235,17 @@ fn render_here(
         if template.is_partial() {
             continue;
         }
-        template.enter();
-        let written = set
-            .execute(&template.name, &template.dot, funcs, &environment, &engine_options)
-            .map_err(|source| error::of_execution(&source, options.compat))?;
-        let text = without_no_value(&written);
+        let text = match (&mut jinja, template.engine) {
+            (Some(jinja), Engine::Jinja) => jinja.render(&template.name, &template.base_path)?,
+            _ => {
+                template.enter();
+                environment.enter(&template.name);
+                let written = set
+                    .execute(&template.name, &template.dot, funcs, &environment, &engine_options)
+                    .map_err(|source| error::of_execution(&source, options.compat))?;
+                without_no_value(&written)
+            }
+        };
         if template.name.ends_with("NOTES.txt") {
             if options.subchart_notes || template.name == root_notes {
                 notes.push(text);
@@ -200,6 +258,10 @@ fn render_here(
     manifest.notes = notes.join("\n");
     manifest.crds = chart.crds();
     manifest.impure = environment.used();
+    if options.freeze.is_some() && !environment.kept_all() {
+        return Err(RenderError::TooMuchToFreeze { bytes: MAX_KEPT_BYTES, uses: MAX_USES });
+    }
+    manifest.impure.extend(jinja.iter().flat_map(jinja::Jinja::used));
     Ok(manifest)
 }
 
@@ -238,7 +300,8 @@ impl ParsedTemplates {
         funcs: &Funcs,
         compat: Compat,
     ) -> Result<TemplateSet, RenderError> {
-        let names: Vec<String> = templates.iter().map(|template| template.name.clone()).collect();
+        let templates = || templates.iter().filter(|template| template.engine == Engine::GoTemplate);
+        let names: Vec<String> = templates().map(|template| template.name.clone()).collect();
         let same = |set: &&(Compat, Vec<String>, TemplateSet)| set.0 == compat && set.1 == names;
         let known = self.lock().iter().find(same).map(|(_, _, set)| set.clone());
         if let Some(set) = known {
@@ -246,7 +309,7 @@ impl ParsedTemplates {
         }
         // Parsed without the lock: another release may do the same work, but none has to wait.
         let mut set = TemplateSet::new();
-        for template in templates {
+        for template in templates() {
             set.parse(&template.name, &template.text, funcs).map_err(|source| error::of_parsing(&source))?;
         }
         let mut sets = self.lock();

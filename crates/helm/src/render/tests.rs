@@ -224,9 +224,14 @@ fn budgets_hold() {
 
 #[test]
 fn what_cannot_be_repeated_is_named() {
-    let files = [("templates/a.yaml", "a: {{ randAlpha 5 }}{{ uuidv4 }}{{ randAlpha 1 }}\n")];
+    let files = [(
+        "templates/a.yaml",
+        "a: {{ randAlpha 5 }}{{ uuidv4 }}{{ randAlpha 1 }}\n# {{ lookup \"v1\" \"Secret\" \"\" \"x\" }}\n",
+    )];
     let manifest = render_with(&files, "", Arc::new(NoCluster)).unwrap();
-    assert_eq!(manifest.impure, ["randAlpha", "uuidv4"]);
+    let uses: Vec<_> =
+        manifest.impure.iter().map(|one| (one.function.as_str(), one.line, one.occurrence)).collect();
+    assert_eq!(uses, [("randAlpha", 1, 0), ("uuidv4", 1, 0), ("randAlpha", 1, 0), ("lookup", 2, 0)]);
 }
 
 #[test]

@@ -48,6 +48,11 @@ pub fn coalesce(
     let config = merge_layers(layers);
     let mut warnings = Vec::new();
     let rules = Rules { merge: false, compat: options.compat };
+    let first_documents = match options.compat {
+        Compat::V3 => with_first_documents(chart),
+        Compat::V4 => None,
+    };
+    let chart = first_documents.as_ref().unwrap_or(chart);
     let chart = dependencies::decide(chart, &config, rules, &mut warnings)
         .map_err(|error| Error::Dependencies(Box::new(error)))?;
     let values = with_defaults(&chart, &config, rules, &mut warnings)?.to_values()?;
@@ -55,6 +60,27 @@ pub fn coalesce(
         schema::check(&chart, &values)?;
     }
     Ok(Coalesced { chart, config, values, warnings })
+}
+
+/// Helm 3 reads the first document of a values.yaml only: the chart with such defaults, when it matters.
+fn with_first_documents(chart: &Arc<Chart>) -> Option<Arc<Chart>> {
+    fn has_more(chart: &Chart) -> bool {
+        let text = chart.values_text.as_deref().unwrap_or_default();
+        text.windows(4).any(|window| window == b"\n---") || chart.dependencies.iter().any(has_more)
+    }
+    fn cut(chart: &mut Chart) {
+        let text = chart.values_text.as_deref().unwrap_or_default();
+        // It was read as a whole before, so it can be read in part.
+        if let Ok(values) = Values::from_yaml_as(text, Compat::V3) {
+            chart.values = values;
+        }
+        chart.dependencies.iter_mut().for_each(cut);
+    }
+    has_more(chart).then(|| {
+        let mut chart = Chart::clone(chart);
+        cut(&mut chart);
+        Arc::new(chart)
+    })
 }
 
 /// `values` over the defaults of `chart` and of the charts below it.

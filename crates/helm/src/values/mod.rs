@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use pintle_goyaml::Value;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Compat;
+
 pub(crate) use dependencies::compatible;
 
 pub use coalesce::{CoalesceOptions, Coalesced, coalesce};
@@ -52,6 +54,21 @@ impl Values {
             merge_into(&mut merged.0, Self::from_value(document)?.0);
         }
         Ok(merged)
+    }
+
+    /// As [`Values::from_yaml`], after the Helm that is asked for: Helm 3 reads the first document only.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn from_yaml_as(text: &[u8], compat: Compat) -> Result<Self, Error> {
+        match compat {
+            Compat::V3 => {
+                let document = pintle_goyaml::parse(text)
+                    .map_err(|source| Error::ParseDocument { message: source.to_string() })?;
+                Self::from_value(document)
+            }
+            Compat::V4 => Self::from_yaml(text),
+        }
     }
 
     /// Takes a parsed document; null is no values.

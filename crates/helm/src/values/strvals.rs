@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use pintle_goyaml::Value;
 
 use super::{Error, Values, merge_into, normalise};
+use crate::Compat;
 
 const MAX_INDEX: i64 = 65_536;
 const MAX_NESTING: usize = 30;
@@ -45,7 +46,12 @@ enum Mode<'r> {
 /// # Ok::<(), pintle_helm::values::Error>(())
 /// ```
 pub fn set(values: &mut Values, argument: &str) -> Result<(), Error> {
-    parse(values, argument, Mode::Typed, "failed parsing --set data")
+    set_as(values, argument, Compat::V4)
+}
+
+/// As [`set`], after the Helm that is asked for: Helm 3 refuses an index that is not closed.
+pub(crate) fn set_as(values: &mut Values, argument: &str, compat: Compat) -> Result<(), Error> {
+    parse(values, argument, Mode::Typed, "failed parsing --set data", compat)
 }
 
 /// Applies one `--set-string` argument: every value is a text.
@@ -53,7 +59,12 @@ pub fn set(values: &mut Values, argument: &str) -> Result<(), Error> {
 /// # Errors
 /// As [`set`].
 pub fn set_string(values: &mut Values, argument: &str) -> Result<(), Error> {
-    parse(values, argument, Mode::Text, "failed parsing --set-string data")
+    set_string_as(values, argument, Compat::V4)
+}
+
+/// As [`set_string`], after the Helm that is asked for.
+pub(crate) fn set_string_as(values: &mut Values, argument: &str, compat: Compat) -> Result<(), Error> {
+    parse(values, argument, Mode::Text, "failed parsing --set-string data", compat)
 }
 
 /// Applies one `--set-file` argument: every value is the text of a file.
@@ -61,7 +72,7 @@ pub fn set_string(values: &mut Values, argument: &str) -> Result<(), Error> {
 /// # Errors
 /// As [`set`], and what `read` says.
 pub fn set_file(values: &mut Values, argument: &str, read: ReadFile<'_>) -> Result<(), Error> {
-    parse(values, argument, Mode::File(read), "failed parsing --set-file data")
+    parse(values, argument, Mode::File(read), "failed parsing --set-file data", Compat::V4)
 }
 
 /// Applies one `--set-literal` argument: the value is the rest of the argument as it is.
@@ -69,7 +80,7 @@ pub fn set_file(values: &mut Values, argument: &str, read: ReadFile<'_>) -> Resu
 /// # Errors
 /// As [`set`].
 pub fn set_literal(values: &mut Values, argument: &str) -> Result<(), Error> {
-    parse(values, argument, Mode::Literal, "failed parsing --set-literal data")
+    parse(values, argument, Mode::Literal, "failed parsing --set-literal data", Compat::V4)
 }
 
 /// Applies one `--set-json` argument: `key=JSON,…`, or one JSON object.
@@ -84,15 +95,21 @@ pub fn set_json(values: &mut Values, argument: &str) -> Result<(), Error> {
         merge_into(&mut values.0, Values::from_json(&json)?.0);
         return Ok(());
     }
-    let mut parser = Parser { rest: argument, mode: Mode::Json };
+    let mut parser = Parser { rest: argument, mode: Mode::Json, compat: Compat::V4 };
     match parser.run(&mut values.0) {
         Ok(()) => Ok(()),
         Err(_) => Err(Error::Strvals(format!("failed parsing --set-json data {argument}"))),
     }
 }
 
-fn parse(values: &mut Values, argument: &str, mode: Mode<'_>, doing: &str) -> Result<(), Error> {
-    let mut parser = Parser { rest: argument, mode };
+fn parse(
+    values: &mut Values,
+    argument: &str,
+    mode: Mode<'_>,
+    doing: &str,
+    compat: Compat,
+) -> Result<(), Error> {
+    let mut parser = Parser { rest: argument, mode, compat };
     parser.run(&mut values.0).map_err(|message| Error::Strvals(format!("{doing}: {message}")))
 }
 
@@ -109,6 +126,7 @@ type Step<T = ()> = Result<T, Stop>;
 struct Parser<'a, 'r> {
     rest: &'a str,
     mode: Mode<'r>,
+    compat: Compat,
 }
 
 impl Parser<'_, '_> {
@@ -239,8 +257,11 @@ impl Parser<'_, '_> {
     fn index(&mut self) -> Step<i64> {
         let (text, stop) = self.until(&[']']);
         if stop.is_none() {
-            // Go: the error wraps io.EOF, so the whole pair is silently dropped.
-            return Err(Stop::End);
+            return Err(match self.compat {
+                Compat::V3 => Stop::Error("error parsing index: EOF".to_owned()),
+                // Helm: the error wraps io.EOF, so the whole pair is silently dropped.
+                Compat::V4 => Stop::End,
+            });
         }
         text.parse().map_err(|_| {
             let reason = if text.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit())

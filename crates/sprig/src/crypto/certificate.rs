@@ -61,6 +61,18 @@ impl Object for Certificate {
     }
 }
 
+/// A certificate that was made before.
+pub(crate) fn certificate(cert: &str, key: &str) -> Value {
+    Value::Object(Rc::new(Certificate { cert: cert.into(), key: key.into() }))
+}
+
+/// Both halves of a value that is a certificate.
+pub(crate) fn certificate_of(value: &Value) -> Option<(String, String)> {
+    let certificate = value.as_object::<Certificate>()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(&certificate.cert), text(&certificate.key)))
+}
+
 const RSA_BITS: u32 = 2048;
 
 /// What making a key and signing count as in the step budget.
@@ -99,7 +111,7 @@ pub(crate) fn build_custom_cert(args: &[Value]) -> Outcome {
 pub(crate) fn gen_ca(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.spend(RSA_2048)?;
     environment::with(state, |environment| {
-        let key = new_key(environment, "genCA")?;
+        let key = new_key(environment)?;
         self_signed(environment, &ca_template(args), &key)
     })
 }
@@ -108,7 +120,7 @@ pub(crate) fn gen_ca(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
 pub(crate) fn gen_ca_with_key(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.spend(SIGNING)?;
     environment::with(state, |environment| {
-        let key = given_key(environment, "genCAWithKey", args.bytes(2))?;
+        let key = given_key(args.bytes(2))?;
         self_signed(environment, &ca_template(args), &key)
     })
 }
@@ -118,7 +130,7 @@ pub(crate) fn gen_self_signed_cert(state: &mut State<'_, '_>, args: &[Value]) ->
     state.spend(RSA_2048)?;
     environment::with(state, |environment| {
         let template = template(args)?;
-        let key = new_key(environment, "genSelfSignedCert")?;
+        let key = new_key(environment)?;
         self_signed(environment, &template, &key)
     })
 }
@@ -127,7 +139,7 @@ pub(crate) fn gen_self_signed_cert(state: &mut State<'_, '_>, args: &[Value]) ->
 pub(crate) fn gen_self_signed_cert_with_key(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.spend(SIGNING)?;
     environment::with(state, |environment| {
-        let key = given_key(environment, "genSelfSignedCertWithKey", args.bytes(4))?;
+        let key = given_key(args.bytes(4))?;
         self_signed(environment, &template(args)?, &key)
     })
 }
@@ -135,27 +147,23 @@ pub(crate) fn gen_self_signed_cert_with_key(state: &mut State<'_, '_>, args: &[V
 /// `genSignedCert NAME ADDRESSES NAMES DAYS CA`.
 pub(crate) fn gen_signed_cert(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.spend(RSA_2048)?;
-    environment::with(state, |environment| {
-        signed(environment, args, |environment| new_key(environment, "genSignedCert"))
-    })
+    environment::with(state, |environment| signed(environment, args, new_key))
 }
 
 /// `genSignedCertWithKey NAME ADDRESSES NAMES DAYS CA KEY`.
 pub(crate) fn gen_signed_cert_with_key(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.spend(SIGNING)?;
     environment::with(state, |environment| {
-        let key = given_key(environment, "genSignedCertWithKey", args.bytes(5))?;
+        let key = given_key(args.bytes(5))?;
         signed(environment, args, |_| Ok(key))
     })
 }
 
-fn new_key(environment: &Environment, function: &'static str) -> Result<Key, FuncError> {
-    environment.record(function);
+fn new_key(environment: &Environment) -> Result<Key, FuncError> {
     Key::rsa(environment, RSA_BITS).map_err(|error| failure(format!("error generating rsa key: {error}")))
 }
 
-fn given_key(environment: &Environment, function: &'static str, text: &[u8]) -> Result<Key, FuncError> {
-    environment.record(function);
+fn given_key(text: &[u8]) -> Result<Key, FuncError> {
     Key::from_pem(text).map_err(|error| failure(format!("parsing private key: {error}")))
 }
 

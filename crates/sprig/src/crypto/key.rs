@@ -250,7 +250,6 @@ pub(crate) fn gen_private_key(state: &mut State<'_, '_>, args: &[Value]) -> Outc
         _ => 1_000,
     })?;
     environment::with(state, |environment| {
-        environment.record("genPrivateKey");
         let failed = |error: String| format!("failed to generate private key: {error}");
         let key = match args.bytes(0) {
             b"" | b"rsa" => Key::rsa(environment, 4096),

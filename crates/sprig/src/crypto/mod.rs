@@ -19,8 +19,8 @@ use crate::environment;
 use crate::go::{Outcome, failure};
 
 pub(crate) use certificate::{
-    CERTIFICATE, build_custom_cert, gen_ca, gen_ca_with_key, gen_self_signed_cert,
-    gen_self_signed_cert_with_key, gen_signed_cert, gen_signed_cert_with_key,
+    CERTIFICATE, build_custom_cert, certificate, certificate_of, gen_ca, gen_ca_with_key,
+    gen_self_signed_cert, gen_self_signed_cert_with_key, gen_signed_cert, gen_signed_cert_with_key,
 };
 pub(crate) use key::{gen_private_key, system_rsa};
 
@@ -52,7 +52,7 @@ const SLOW_HASH: u64 = 100_000;
 
 /// `bcrypt TEXT`: an error is the result.
 pub(crate) fn bcrypt(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
-    hashed(state, "bcrypt", args.bytes(0)).map(Value::from)
+    hashed(state, args.bytes(0)).map(Value::from)
 }
 
 /// `htpasswd USER PASSWORD`: an error is the result.
@@ -61,21 +61,18 @@ pub(crate) fn htpasswd(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     if user.contains(&b':') {
         return Ok([b"invalid username: ", user].concat().into());
     }
-    let hash = hashed(state, "htpasswd", args.bytes(1))?;
+    let hash = hashed(state, args.bytes(1))?;
     Ok([user, b":", hash.as_bytes()].concat().into())
 }
 
-fn hashed(state: &mut State<'_, '_>, function: &'static str, password: &[u8]) -> Result<String, FuncError> {
+fn hashed(state: &mut State<'_, '_>, password: &[u8]) -> Result<String, FuncError> {
     let failed = |reason: &str| format!("failed to encrypt string with bcrypt: {reason}");
     if password.len() > 72 {
         return Ok(failed("bcrypt: password length exceeds 72 bytes"));
     }
     state.spend(SLOW_HASH)?;
     let mut salt = [0; 16];
-    environment::with(state, |environment| {
-        environment.record(function);
-        environment.fill(&mut salt)
-    })?;
+    environment::with(state, |environment| environment.fill(&mut salt))?;
     Ok(match bcrypt::hash_with_salt(password, BCRYPT_COST, salt) {
         Ok(parts) => parts.format_for_version(bcrypt::Version::TwoA),
         Err(error) => failed(&error.to_string()),
@@ -184,10 +181,7 @@ pub(crate) fn encrypt_aes(state: &mut State<'_, '_>, args: &[Value]) -> Outcome 
     let key = EncryptingKey::ecb(aes_key(args.bytes(0))?).map_err(unusable)?;
     let padding = BLOCK - text.len() % BLOCK;
     let mut out = vec![0; BLOCK];
-    environment::with(state, |environment| {
-        environment.record("encryptAES");
-        environment.fill(&mut out)
-    })?;
+    environment::with(state, |environment| environment.fill(&mut out))?;
     let padded = text.iter().copied().chain(std::iter::repeat_n(u8::try_from(padding).unwrap_or(0), padding));
     let padded: Vec<u8> = padded.collect();
     for block in padded.chunks(BLOCK) {

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use pintle_gotemplate::{IntKind, State, Value};
 
 use crate::args::Args;
-use crate::environment;
 use crate::go::{Outcome, ParseInt, failure, parse_int};
+use crate::{environment, impure};
 
 pub use duration::Duration;
 pub(crate) use time::{Month, Weekday};
@@ -23,10 +23,7 @@ pub(crate) fn now(state: &mut State<'_, '_>, _: &[Value]) -> Outcome {
 }
 
 fn current(state: &State<'_, '_>, function: &'static str) -> Time {
-    environment::with(state, |environment| {
-        environment.record(function);
-        Time::from_timestamp(environment.now(), environment.time_zone())
-    })
+    environment::with(state, |environment| impure::moment(environment, state, function))
 }
 
 /// The moment that a value stands for: a time, or seconds since 1970 in one of the integer types `kinds`.

@@ -144,6 +144,11 @@ impl Time {
         self.seconds
     }
 
+    /// Nanoseconds beyond the seconds.
+    pub(crate) fn nanoseconds(&self) -> u32 {
+        self.nanoseconds
+    }
+
     /// The same moment in another zone.
     #[must_use]
     pub fn in_zone(&self, zone: Zone) -> Self {

@@ -303,14 +303,14 @@ fn word(error: &ValidationError<'_>) -> String {
             format!("exclusiveMaximum: got {}, want {}", bound(instance), bound(limit))
         }
         Kind::MultipleOf { multiple_of } => {
-            format!("multipleOf: got {}, want {}", show(instance), crate::decode::go_float(*multiple_of))
+            format!("multipleOf: got {}, want {}", bound(instance), english(*multiple_of))
         }
-        Kind::MinLength { limit } => format!("minLength: got {}, want {limit}", length(instance)),
-        Kind::MaxLength { limit } => format!("maxLength: got {}, want {limit}", length(instance)),
-        Kind::MinItems { limit } => format!("minItems: got {}, want {limit}", length(instance)),
-        Kind::MaxItems { limit } => format!("maxItems: got {}, want {limit}", length(instance)),
-        Kind::MinProperties { limit } => format!("minProperties: got {}, want {limit}", length(instance)),
-        Kind::MaxProperties { limit } => format!("maxProperties: got {}, want {limit}", length(instance)),
+        Kind::MinLength { limit } => sizes("minLength", instance, *limit),
+        Kind::MaxLength { limit } => sizes("maxLength", instance, *limit),
+        Kind::MinItems { limit } => sizes("minItems", instance, *limit),
+        Kind::MaxItems { limit } => sizes("maxItems", instance, *limit),
+        Kind::MinProperties { limit } => sizes("minProperties", instance, *limit),
+        Kind::MaxProperties { limit } => sizes("maxProperties", instance, *limit),
         Kind::UniqueItems => duplicates(instance),
         Kind::Contains => "no items match contains schema".to_owned(),
         _ => error.to_string(),
@@ -366,13 +366,39 @@ fn show(value: &Json) -> String {
     }
 }
 
-/// A number of a message; Helm's validator prints integers for English readers: `65,535`.
+/// A number of a message; Helm's validator prints them for English readers: `65,535`, `1,000.5`, `2.5×10⁰⁶`.
 fn bound(value: &Json) -> String {
-    let number = show(value);
-    if value.is_f64() {
-        return number;
+    value.as_f64().map_or_else(|| show(value), english)
+}
+
+/// As `golang.org/x/text/message` prints `%v` of a float in English.
+fn english(number: f64) -> String {
+    const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let text = crate::decode::go_float(number);
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => {
+            let raised = exponent.chars().filter_map(|c| match c {
+                '-' => Some('⁻'),
+                c => c.to_digit(10).and_then(|digit| SUPERSCRIPTS.get(digit as usize).copied()),
+            });
+            format!("{mantissa}×10{}", raised.collect::<String>())
+        }
+        None => match text.split_once('.') {
+            Some((whole, fraction)) => format!("{}.{fraction}", grouped(whole)),
+            None => grouped(&text),
+        },
     }
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number.as_str()), |digits| ("-", digits));
+}
+
+/// The message of a keyword that bounds a length.
+fn sizes(keyword: &str, instance: &Json, limit: u64) -> String {
+    let length = grouped(&length(instance).to_string());
+    format!("{keyword}: got {length}, want {}", grouped(&limit.to_string()))
+}
+
+/// The digits of an integer in groups of three.
+fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let mut text = sign.to_owned();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -395,4 +421,28 @@ fn quote_all(texts: &[String]) -> String {
 fn quote(text: &str) -> String {
     let quoted = format!("{text:?}").replace("\\\"", "\"").replace('\'', "\\'");
     format!("'{}'", quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::english;
+
+    /// Numbers of messages that helm v4.3.1 printed.
+    #[test]
+    fn numbers_are_printed_as_in_english() {
+        for (number, expected) in [
+            (5.0, "5"),
+            (999_999.0, "999,999"),
+            (1_000.5, "1,000.5"),
+            (-123_456.5, "-123,456.5"),
+            (1_000_000.0, "1×10⁰⁶"),
+            (1_234_567.25, "1.23456725×10⁰⁶"),
+            (-25_000_001.0, "-2.5000001×10⁰⁷"),
+            (1e30, "1×10³⁰"),
+            (0.25, "0.25"),
+            (0.000_015, "1.5×10⁻⁰⁵"),
+        ] {
+            assert_eq!(english(number), expected);
+        }
+    }
 }
