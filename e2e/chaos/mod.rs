@@ -35,8 +35,10 @@ use crate::output;
 use fault::{Counts, Fault, WATCHES};
 use scenario::{Action, Case, Lived, Run};
 
-/// Lives at one time.
+/// Lives at one time: most of the time a life waits.
 const CONCURRENCY: usize = 8;
+/// The same for the fast form, which stories are told beside.
+const FAST_CONCURRENCY: usize = 4;
 /// Lives that the fast form draws from what it does not try in any case: of requests, of watches, of failpoints.
 const DRAWN: [(&[Counts], usize); 3] =
     [(&[Counts::Writes, Counts::Requests], 5), (&[Counts::Watches], 2), (&[Counts::Points], 2)];
@@ -219,14 +221,20 @@ pub async fn play(rig: &Arc<Rig>, options: &Options) -> anyhow::Result<Report> {
     } else {
         all(&report.calm)
     };
-    live_all(rig, cases, &mut report).await?;
+    let at_once = if options.fast { FAST_CONCURRENCY } else { CONCURRENCY };
+    live_all(rig, cases, at_once, &mut report).await?;
     Ok(report)
 }
 
-async fn live_all(rig: &Arc<Rig>, cases: Vec<Case>, report: &mut Report) -> anyhow::Result<()> {
+async fn live_all(
+    rig: &Arc<Rig>,
+    cases: Vec<Case>,
+    at_once: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let mut lives = futures::stream::iter(cases)
         .map(|case| async move { (scenario::live(rig, &case).await, case) })
-        .buffer_unordered(CONCURRENCY);
+        .buffer_unordered(at_once);
     while let Some((lived, case)) = lives.next().await {
         let lived = lived?;
         report.asked += lived.asked;
