@@ -11,6 +11,7 @@ mod removal;
 mod render;
 mod report;
 mod revision;
+mod rivals;
 
 use std::time::Duration;
 
@@ -221,6 +222,9 @@ impl Work<'_> {
             && let Some(rival) = self.rival()
         {
             state = ReleaseState::Claimed { owner: rival.to_string(), holder: "helm".to_owned() };
+        }
+        if let Some(rival) = self.rival_elsewhere() {
+            state = ReleaseState::Claimed { owner: rival.to_string(), holder: "the operator".to_owned() };
         }
         release::decide(&state, desired, Timestamp::now())
     }
