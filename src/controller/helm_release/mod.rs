@@ -278,7 +278,24 @@ impl Work<'_> {
         desired: &Desired,
     ) -> Result<Verdict, Failure> {
         release::tidy(cx, history, desired.rollback_to).boxed().await?;
-        Ok(Verdict::Settled { inventory: self.missed_inventory(cx, history).await })
+        let inventory = self.missed_inventory(cx, history).await;
+        match self.untold(history) {
+            Some((action, revision, summary)) => {
+                let known = || self.last_status().map(|status| status.inventory);
+                let inventory = inventory.or_else(known).unwrap_or_default();
+                Ok(Verdict::Done { action, revision, summary, inventory })
+            }
+            None => Ok(Verdict::Settled { inventory }),
+        }
+    }
+
+    /// The deployed revision, when the status does not know it: the process that made it ended before it could tell.
+    fn untold(&self, history: &History) -> Option<(Action, u32, String)> {
+        let deployed = history.deployed()?;
+        let facts = deployed.facts.as_ref()?;
+        let told = self.last_status().and_then(|status| status.last_applied_revision);
+        let is_told = told == Some(i64::from(deployed.number));
+        (!is_told).then(|| (facts.action, deployed.number, facts.summary.clone()))
     }
 
     /// The inventory, when the status does not have that of the deployed revision: the process that deployed it ended
