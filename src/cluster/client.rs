@@ -31,6 +31,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
 /// Largest answer that is read.
 const ANSWER_LIMIT: usize = 64 << 20;
+/// A longer pause that the server asks for is none that a worker waits through: the caller looks again after it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Tries of one request while the server is overloaded or unreachable.
 const TRIES: u32 = 4;
 /// Objects asked for at once by a list.
@@ -234,6 +236,14 @@ impl TenantClient {
     /// # Errors
     /// Any answer but a list.
     pub async fn list(&self, kind: &Kind, namespace: &str, labels: &str) -> Result<Vec<Value>, Error> {
+        match self.list_from_start(kind, namespace, labels).await {
+            // The pages of a list are of one moment, which the server has forgotten meanwhile.
+            Err(error) if error.class == Class::Stale => self.list_from_start(kind, namespace, labels).await,
+            listed => listed,
+        }
+    }
+
+    async fn list_from_start(&self, kind: &Kind, namespace: &str, labels: &str) -> Result<Vec<Value>, Error> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
@@ -379,9 +389,12 @@ impl TenantClient {
         let mut pause = Duration::from_millis(100);
         for _ in 1..TRIES {
             match self.exchange_once(&call).await {
-                Err(error) if error.class == Class::Transient && call.may_repeat(&error) => {
-                    let wait = error.retry_after.unwrap_or(pause).min(Duration::from_secs(30));
-                    tokio::time::sleep(wait).await;
+                Err(error)
+                    if error.class == Class::Transient
+                        && call.may_repeat(&error)
+                        && error.retry_after.is_none_or(|asked| asked <= LONGEST_WAIT) =>
+                {
+                    tokio::time::sleep(error.retry_after.unwrap_or(pause)).await;
                     pause *= 3;
                 }
                 other => return other,
