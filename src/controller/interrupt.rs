@@ -15,7 +15,7 @@ use super::helm_release::{Account, Work};
 use super::store::Key;
 use crate::api::Reason;
 use crate::cluster::Retry;
-use crate::release::{self, Action, Policy, Release, ReleaseKey};
+use crate::release::{self, Action, Policy, ReleaseKey};
 
 /// The writes in flight must end within this time; Kubernetes kills a Pod after 30 s.
 const DRAIN_WITHIN: Duration = Duration::from_secs(14);
@@ -52,14 +52,7 @@ async fn mark(operator: &Operator, key: &Key) {
     let Ok(client) = work.tenant() else { return };
     let (release, owner) = (ReleaseKey::from(&work.target), work.owner());
     let policy = Policy::new(&object.spec, Action::Upgrade);
-    let cx = Release {
-        tenant: &client,
-        discovery: &operator.discovery,
-        key: &release,
-        policy: &policy,
-        owner: &owner,
-        hooks: &operator.hooks,
-    };
+    let cx = work.release(&client, &release, &policy, &owner);
     let mut history = match release::observe(&client, &release).await {
         Ok(observed) => observed.history,
         Err(error) => return warn!(release = %key, %error, "the revision could not be marked as interrupted"),

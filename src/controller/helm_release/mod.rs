@@ -159,9 +159,7 @@ impl Work<'_> {
         debug!(release = %self.key, action = ?decision.action(), "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);
         let policy = Policy::new(&self.object.spec, action);
-        let discovery = &self.operator.discovery;
-        let hooks = &self.operator.hooks;
-        let cx = Release { tenant: client, discovery, key: &key, policy: &policy, owner: &owner, hooks };
+        let cx = self.release(client, &key, &policy, &owner);
         let mut history = observed.history;
         let done = self.carry_out(&cx, &mut history, &desired, inputs, decision, action).await;
         // Who is entered here is asked, when the process ends, to write down that it was interrupted.
@@ -188,8 +186,7 @@ impl Work<'_> {
         });
         let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
-        let (discovery, hooks) = (&self.operator.discovery, &self.operator.hooks);
-        let cx = Release { tenant: client, discovery, key, policy: &policy, owner, hooks };
+        let cx = self.release(client, key, &policy, owner);
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
         Account { verdict, history: Some(history) }
     }
@@ -318,6 +315,18 @@ impl Work<'_> {
             name: self.key.to_string(),
             holder: self.operator.settings.identity.clone(),
         }
+    }
+
+    /// What all steps of an action share.
+    pub(super) fn release<'r>(
+        &'r self,
+        tenant: &'r TenantClient,
+        key: &'r ReleaseKey,
+        policy: &'r Policy,
+        owner: &'r Owner,
+    ) -> Release<'r> {
+        let Operator { discovery, hooks, .. } = self.operator;
+        Release { tenant, discovery, key, policy, owner, hooks }
     }
 
     fn is_settled(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::cluster::{Retry, TenantClient, chain};
 use crate::controller::Requeue;
 use crate::controller::publish::HELM_RELEASE;
 use crate::controller::verdict::Failure;
-use crate::release::{self, Action, Outcome, Policy, Release, ReleaseKey};
+use crate::release::{self, Action, Outcome, Policy, ReleaseKey};
 
 impl Work<'_> {
     pub(super) async fn ensure_finalizer(&self) -> Result<(), Failure> {
@@ -40,14 +40,7 @@ impl Work<'_> {
     pub(super) async fn uninstall(&self, client: &TenantClient, key: &ReleaseKey) -> Result<(), Failure> {
         let owner = self.owner();
         let policy = Policy::new(&self.object.spec, Action::Uninstall);
-        let cx = Release {
-            tenant: client,
-            discovery: &self.operator.discovery,
-            key,
-            policy: &policy,
-            owner: &owner,
-            hooks: &self.operator.hooks,
-        };
+        let cx = self.release(client, key, &policy, &owner);
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
             Err(error) => return Err(self.explain(error).await),

@@ -29,8 +29,14 @@ impl Work<'_> {
     /// Another HelmRelease whose objects this one's release would take, since only their records lie apart.
     pub(super) fn rival_elsewhere(&self) -> Option<Key> {
         let others = self.operator.helm_releases.keys(|other| {
-            let target = other.target();
-            is_same_but_stored_apart(&target, &self.target) && claim(other) > claim(self.object)
+            // Before the names are put together: this is asked of every HelmRelease.
+            let spec = &other.spec;
+            let own = other.metadata.namespace.as_ref();
+            let is_near = spec.target_namespace.as_ref().or(own) == Some(&self.target.target_namespace)
+                && spec.storage_namespace.as_ref().or(own) != Some(&self.target.storage_namespace);
+            is_near
+                && is_same_but_stored_apart(&other.target(), &self.target)
+                && claim(other) > claim(self.object)
         });
         others.into_iter().find(|key| key != self.key)
     }
