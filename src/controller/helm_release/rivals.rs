@@ -26,19 +26,20 @@ impl Work<'_> {
         others.into_iter().find(|key| key != self.key)
     }
 
-    /// Another HelmRelease whose objects this one's release would take, since only their records lie apart.
+    /// The HelmRelease whose objects this one's release would take, since only their records lie apart.
     pub(super) fn rival_elsewhere(&self) -> Option<Key> {
-        let others = self.operator.helm_releases.keys(|other| {
+        let releases = &self.operator.helm_releases;
+        let others = releases.keys(|other| {
             // Before the names are put together: this is asked of every HelmRelease.
             let spec = &other.spec;
             let own = other.metadata.namespace.as_ref();
             let is_near = spec.target_namespace.as_ref().or(own) == Some(&self.target.target_namespace)
                 && spec.storage_namespace.as_ref().or(own) != Some(&self.target.storage_namespace);
-            is_near
-                && is_same_but_stored_apart(&other.target(), &self.target)
-                && claim(other) > claim(self.object)
+            is_near && is_same_but_stored_apart(&other.target(), &self.target)
         });
-        others.into_iter().find(|key| key != self.key)
+        let others = others.into_iter().filter_map(|key| Some((claim(&*releases.get(&key)?), key)));
+        let (strongest, key) = others.max()?;
+        (strongest > claim(self.object)).then_some(key)
     }
 }
 

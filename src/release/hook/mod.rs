@@ -277,7 +277,8 @@ async fn clear_way(
         return Err(Error::new(Reason::OwnershipConflict, Retry::OnChange, message).about(&target.object));
     }
     let replace = hook.effective_delete_policies().contains(&DeletePolicy::BeforeHookCreation);
-    if !replace || is_crd(hook) {
+    // What goes already, such as the hook of a revision that was given up, is in nobody's way for long.
+    if !live.is_terminating() && (!replace || is_crd(hook)) {
         if is_workload(&target.object) {
             let message = format!(
                 "{} exists from an earlier run of the hook, and its delete policies do not remove it; \
