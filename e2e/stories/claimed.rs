@@ -4,7 +4,7 @@
 use anyhow::ensure;
 use serde_json::json;
 
-use crate::chart_server::ChartDir;
+use crate::chart_server::{ChartDir, ChartServer};
 use crate::context::Context;
 use crate::release::{self, Snapshot};
 
@@ -40,6 +40,7 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     cx.cluster().apply_yaml(&yaml("third", "")).await?;
     release::stalled(cx, &namespace, "third", "ReleaseClaimed", &[&whose]).await?;
     release::delete(cx, &namespace, "third").await?;
+    elsewhere(cx, &namespace, &server, &whose).await?;
     snapshot.unchanged(cx, &namespace).await?;
 
     // Whoever is left goes on with a release that was left behind.
@@ -48,5 +49,17 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     release::ready_at(cx, &namespace, "second", 2).await?;
     let records = release::records(cx, &namespace, "one").await?;
     ensure!(records.len() == 2, "the records are {records:?}");
+    Ok(())
+}
+
+/// A record in another namespace does not make it another release: its objects would be the same.
+async fn elsewhere(cx: &Context, first: &str, server: &ChartServer, whose: &str) -> anyhow::Result<()> {
+    let namespace = cx.namespace().await?;
+    release::repository(cx, &namespace, server).await?;
+    let rest = format!("  releaseName: one\n  targetNamespace: {first}\n  values: {{text: d}}\n");
+    cx.cluster().apply_yaml(&release::yaml(&namespace, "fourth", CHART, "1.0.0", &rest)).await?;
+    release::stalled(cx, &namespace, "fourth", "ReleaseClaimed", &[whose]).await?;
+    release::delete(cx, &namespace, "fourth").await?;
+    ensure!(release::records(cx, &namespace, "one").await?.is_empty(), "it has made a record");
     Ok(())
 }

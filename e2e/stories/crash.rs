@@ -1,5 +1,5 @@
 //! An operator that is killed in the middle of an install goes on where it was when it is back; one that is asked
-//! to end does so well, and starts again without a write.
+//! to end does so well, and starts again without a write. What it could not tell of any more, the next one tells, once.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::audit::counted;
 use crate::chart_server::ChartDir;
-use crate::cluster::Kind;
+use crate::cluster::{Kind, text};
 use crate::context::Context;
 use crate::operator::USER;
 use crate::release;
@@ -49,7 +49,8 @@ async fn tell(cx: &Context) -> anyhow::Result<()> {
     let server = charts.serve().await?;
     release::repository(cx, &namespace, &server).await?;
     killed(cx, &namespace).await?;
-    restarted(cx, &namespace).await
+    restarted(cx, &namespace).await?;
+    untold(cx, &namespace).await
 }
 
 async fn killed(cx: &Context, namespace: &str) -> anyhow::Result<()> {
@@ -96,5 +97,28 @@ async fn restarted(cx: &Context, namespace: &str) -> anyhow::Result<()> {
         "a restart should cost the echo alone, but costs:\n{}",
         counted(&writes)
     );
+    Ok(())
+}
+
+/// The operator died between the last write of the record and what tells of it: as if neither event nor status had been
+/// written, and then as if the event had.
+async fn untold(cx: &Context, namespace: &str) -> anyhow::Result<()> {
+    let operator = cx.rig().operator()?;
+    let events = ["delete", "events", "--all", "-n", namespace];
+    let status = r#"{"status": {"lastAppliedRevision": null}}"#;
+    let status = ["patch", "hr", NAME, "-n", namespace, "--subresource=status", "--type=merge", "-p", status];
+    for (echo, lost) in [("untold", true), ("half-told", false)] {
+        operator.kill().await?;
+        if lost {
+            cx.cluster().kubectl(&events).await?;
+        }
+        cx.cluster().kubectl(&status).await?;
+        operator.restart().await?;
+        release::request(cx, namespace, NAME, echo).await?;
+        release::ready_at(cx, namespace, NAME, 1).await?;
+        let mut told = cx.objects().list(Kind::EVENT, namespace, "").await?;
+        told.retain(|event| text(event, "/reason") == "InstallSucceeded");
+        ensure!(told.len() == 1, "{echo}: the success should be told of once: {told:?}");
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::cluster::Connection;
+use crate::cluster::{Connection, is_object_name};
 use crate::controller;
 use crate::release::FIELD_MANAGER;
 use crate::telemetry::logs;
@@ -17,7 +17,7 @@ pub struct RunArgs {
     #[arg(long, env = "PINTLE_CACHE_DIR", value_name = "DIR")]
     cache_dir: Option<PathBuf>,
     /// ServiceAccount of releases that name none, in the namespace of their HelmRelease
-    #[arg(long, env = "PINTLE_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME")]
+    #[arg(long, env = "PINTLE_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME", value_parser = service_account)]
     default_service_account: Option<String>,
     /// Releases that are worked on at the same time
     #[arg(long, env = "PINTLE_CONCURRENCY", default_value_t = 8)]
@@ -81,6 +81,15 @@ fn field_manager(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// The name of a ServiceAccount. An empty one, as of a variable that was not set, would run releases as the operator.
+fn service_account(name: &str) -> Result<String, String> {
+    if is_object_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err("not the name of a ServiceAccount; leave the flag out to run releases with the operator's rights"
+        .to_owned())
+}
+
 /// Resolves when the process is asked to stop.
 async fn stopped() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -102,14 +111,14 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Cli {
+    struct Flags {
         #[command(flatten)]
         run: RunArgs,
     }
 
     #[test]
     fn the_field_manager_is_helms_unless_another_one_is_named() {
-        let parsed = |args: &[&str]| Cli::try_parse_from(args).map(|cli| cli.run.field_manager).ok();
+        let parsed = |args: &[&str]| Flags::try_parse_from(args).map(|cli| cli.run.field_manager).ok();
         let long = "m".repeat(129);
         for (args, want) in [
             (vec!["run"], Some("helm")),
@@ -120,5 +129,14 @@ mod tests {
         ] {
             assert_eq!(parsed(&args).as_deref(), want, "{args:?}");
         }
+    }
+
+    #[test]
+    fn an_empty_default_service_account_is_refused() {
+        for name in ["", " ", "system:masters"] {
+            assert!(Flags::try_parse_from(["run", "--default-service-account", name]).is_err(), "{name:?}");
+        }
+        let flags = Flags::try_parse_from(["run", "--default-service-account", "deployer"]).unwrap();
+        assert_eq!(flags.run.default_service_account.as_deref(), Some("deployer"));
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::{Body, ClientBuilder};
 use kube::core::response::Status;
@@ -35,6 +35,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
 const SILENCE_LIMIT: Duration = Duration::from_secs(210);
 /// Largest answer that is read.
 const ANSWER_LIMIT: usize = 64 << 20;
+/// A longer pause that the server asks for is none that a worker waits through: the caller looks again after it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Tries of one request while the server is overloaded or unreachable.
 const TRIES: u32 = 4;
 /// Objects asked for at once by a list.
@@ -135,12 +137,11 @@ impl Identity {
         Self(None)
     }
 
-    /// A ServiceAccount; `None` when a part of its name is empty.
+    /// A ServiceAccount; `None` when a part of its name cannot be one, above all when it is empty.
     pub fn service_account(namespace: &str, name: &str) -> Option<Self> {
-        if namespace.is_empty() || name.is_empty() {
+        if !is_object_name(namespace) || !is_object_name(name) {
             return None;
         }
-        HeaderValue::from_str(&format!("{namespace}:{name}")).ok()?;
         Some(Self(Some((namespace.to_owned(), name.to_owned()))))
     }
 
@@ -150,6 +151,17 @@ impl Identity {
         // which would be a right on system:masters.
         vec![("Impersonate-User", format!("system:serviceaccount:{namespace}:{name}"))]
     }
+}
+
+/// Whether the server takes it as a name (a DNS subdomain of RFC 1123): nothing in it can end the header that it stands
+/// in, or lead to another user.
+pub fn is_object_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let outer = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    name.len() <= 253
+        && name.bytes().all(inner)
+        && outer(name.bytes().next())
+        && outer(name.bytes().next_back())
 }
 
 impl fmt::Display for Identity {
@@ -261,6 +273,22 @@ impl TenantClient {
     }
 
     async fn list_as(
+        &self,
+        accept: &'static str,
+        kind: &Kind,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<Value>, Error> {
+        match self.list_from_start(accept, kind, namespace, labels).await {
+            // The pages of a list are of one moment, which the server has forgotten meanwhile.
+            Err(error) if error.class == Class::Stale => {
+                self.list_from_start(accept, kind, namespace, labels).await
+            }
+            listed => listed,
+        }
+    }
+
+    async fn list_from_start(
         &self,
         accept: &'static str,
         kind: &Kind,
@@ -413,9 +441,12 @@ impl TenantClient {
         let mut pause = Duration::from_millis(100);
         for _ in 1..TRIES {
             match self.exchange_surely(&call).await {
-                Err(error) if error.class == Class::Transient && call.may_repeat(&error) => {
-                    let wait = error.retry_after.unwrap_or(pause).min(Duration::from_secs(30));
-                    tokio::time::sleep(wait).await;
+                Err(error)
+                    if error.class == Class::Transient
+                        && call.may_repeat(&error)
+                        && error.retry_after.is_none_or(|asked| asked <= LONGEST_WAIT) =>
+                {
+                    tokio::time::sleep(error.retry_after.unwrap_or(pause)).await;
                     pause *= 3;
                 }
                 other => return other,
@@ -580,12 +611,19 @@ fn warnings(headers: &http::HeaderMap) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
     fn an_identity_without_a_name_cannot_be_built() {
         assert!(Identity::service_account("", "deployer").is_none());
-        assert!(Identity::service_account("apps", "").is_none());
+        for name in
+            ["", " ", "a:b", "a\r\nImpersonate-Group: system:masters", "-a", "a.", "A", &"a".repeat(254)]
+        {
+            assert!(Identity::service_account("apps", name).is_none(), "{name:?}");
+        }
+        assert!(Identity::service_account("apps", "ci.deployer-1").is_some());
         let headers = Identity::service_account("apps", "deployer").unwrap().headers();
         assert_eq!(headers[0].1, "system:serviceaccount:apps:deployer");
         assert!(Identity::operator().headers().is_empty());

@@ -142,14 +142,16 @@ impl Error {
             Class::AlreadyExists => Reason::OwnershipConflict,
             Class::Immutable => Reason::ImmutableField,
             Class::AdmissionDenied => Reason::AdmissionDenied,
-            Class::Forbidden | Class::Unauthorized => Reason::Forbidden,
+            Class::Forbidden => Reason::Forbidden,
             Class::QuotaExceeded => Reason::QuotaExceeded,
             Class::NamespaceTerminating => Reason::NamespaceTerminating,
             Class::KindNotFound => Reason::KindNotFound,
             Class::TooLarge | Class::Invalid => Reason::InvalidManifest,
-            Class::NotFound | Class::NamespaceMissing | Class::Stale | Class::Transient => {
-                Reason::ProgressingWithRetry
-            }
+            Class::NotFound
+            | Class::NamespaceMissing
+            | Class::Stale
+            | Class::Transient
+            | Class::Unauthorized => Reason::ProgressingWithRetry,
         }
     }
 
@@ -157,9 +159,10 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self.class {
             // A definition may come at any moment, often by the same hand.
-            Class::Transient | Class::Stale | Class::NotFound | Class::KindNotFound => Retry::Soon,
+            Class::Transient | Class::Stale | Class::NotFound | Class::KindNotFound | Class::Unauthorized => {
+                Retry::Soon
+            }
             Class::Forbidden
-            | Class::Unauthorized
             | Class::QuotaExceeded
             | Class::NamespaceTerminating
             | Class::NamespaceMissing => Retry::Later,
@@ -193,6 +196,18 @@ const IMMUTABLE: [&str; 5] = [
     "updates to parameters are forbidden",
 ];
 
+/// How admission refuses: Pod Security, policies, the limits of a namespace, what the cluster allows nobody.
+const ADMISSION: [&str; 4] =
+    ["violates PodSecurity", "denied request", " usage per ", "disallowed by cluster policy"];
+
+/// How the server says that an object is over one of its limits: a Secret's data, the annotations, etcd's two.
+const TOO_LARGE: [&str; 4] = [
+    "may not be more than 1048576 bytes",
+    "may not be more than 262144 bytes",
+    "request is too large",
+    "message larger than max",
+];
+
 /// Sorts an answer into its class.
 fn classify(status: &Status) -> Class {
     let message = status.message.as_str();
@@ -204,9 +219,7 @@ fn classify(status: &Status) -> Class {
         _ if message.contains("denied the request") => Class::AdmissionDenied,
         403 if has_cause("NamespaceTerminating") => Class::NamespaceTerminating,
         403 if message.contains("exceeded quota") => Class::QuotaExceeded,
-        403 if message.contains("violates PodSecurity") || message.contains("denied request") => {
-            Class::AdmissionDenied
-        }
+        403 if ADMISSION.iter().any(|words| message.contains(words)) => Class::AdmissionDenied,
         403 => Class::Forbidden,
         404 if message.starts_with("namespaces ") => Class::NamespaceMissing,
         404 if status.reason.is_empty() || message.contains("could not find the requested resource") => {
@@ -215,16 +228,17 @@ fn classify(status: &Status) -> Class {
         404 => Class::NotFound,
         409 if status.reason == "AlreadyExists" => Class::AlreadyExists,
         409 if has_cause("FieldManagerConflict") => Class::FieldConflict,
-        409 => Class::Stale,
+        // A list whose next page is of a moment that the server has forgotten.
+        409 | 410 => Class::Stale,
         413 => Class::TooLarge,
-        422 if message.contains("may not be more than") || message.contains("Too long") => Class::TooLarge,
-        422 if message.contains("denied request") => Class::AdmissionDenied,
+        422 if TOO_LARGE.iter().any(|words| message.contains(words)) => Class::TooLarge,
+        422 if ADMISSION.iter().any(|words| message.contains(words)) => Class::AdmissionDenied,
         422 if causes.clone().any(|c| c.field == "metadata.uid") => Class::Stale,
         422 if IMMUTABLE.iter().any(|words| message.contains(words)) => Class::Immutable,
         400 | 422 => Class::Invalid,
         // Not every 500 is transient: these come from the object itself and would fail for ever.
-        500 if message.contains("request is too large") => Class::TooLarge,
-        500 if message.contains("failed to create typed patch object")
+        500 if TOO_LARGE.iter().any(|words| message.contains(words)) => Class::TooLarge,
+        500 if message.contains("failed to create typed")
             || message.contains("failed to convert new object")
             || message.contains("failed to create manager for existing fields") =>
         {
@@ -249,6 +263,13 @@ fn secret_text(class: Class, status: &Status) -> String {
         | Class::Stale => status.message.clone(),
         Class::Immutable => "a field of it is immutable".to_owned(),
         Class::TooLarge => "it is too large: the data of a Secret may be 1 MiB at most".to_owned(),
+        // A webhook may quote what it refuses; its name is what helps.
+        Class::AdmissionDenied | Class::Transient if webhook(&status.message).is_some() => {
+            let name = webhook(&status.message).unwrap_or_default();
+            let what = if class == Class::Transient { "could not be called" } else { "denied it" };
+            format!("the admission webhook {name} {what} (its words are withheld)")
+        }
+        Class::Transient => format!("the server failed for a moment, with code {}", status.code),
         _ => {
             let fields: Vec<&str> = status
                 .details
@@ -268,6 +289,14 @@ fn secret_text(class: Class, status: &Status) -> String {
             }
         }
     }
+}
+
+/// The name of the webhook that an answer speaks of: the first word in quotes after `webhook`.
+fn webhook(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("webhook \"")?;
+    let (name, _) = rest.split_once('"')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    Some(name).filter(|name| !name.is_empty() && name.bytes().all(plain))
 }
 
 #[cfg(test)]
@@ -356,6 +385,76 @@ mod tests {
                 none.clone(),
                 Class::Transient,
             ),
+            (
+                409,
+                "Conflict",
+                "Precondition failed: UID in precondition: a, UID in object meta: ; uid mismatch: the provided object \
+                 specified uid a, and no existing object was found",
+                none.clone(),
+                Class::Stale,
+            ),
+            (
+                409,
+                "Conflict",
+                "the UID in the precondition (a) does not match the UID in record (b)",
+                none.clone(),
+                Class::Stale,
+            ),
+            (
+                422,
+                "Invalid",
+                "Pod \"p\" is invalid: spec.containers[0].securityContext.privileged: Forbidden: disallowed by cluster policy",
+                none.clone(),
+                Class::AdmissionDenied,
+            ),
+            (
+                403,
+                "Forbidden",
+                "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\"",
+                none.clone(),
+                Class::AdmissionDenied,
+            ),
+            (
+                403,
+                "Forbidden",
+                "pods \"p\" is forbidden: maximum cpu usage per Container is 1, but limit is 2",
+                none.clone(),
+                Class::AdmissionDenied,
+            ),
+            (
+                422,
+                "Invalid",
+                "Secret \"s\" is invalid: data: Too long: may not be more than 1048576 bytes",
+                none.clone(),
+                Class::TooLarge,
+            ),
+            (
+                422,
+                "Invalid",
+                "metadata.annotations: Too long: may not be more than 262144 bytes",
+                none.clone(),
+                Class::TooLarge,
+            ),
+            (
+                422,
+                "Invalid",
+                "metadata.name: Too long: may not be more than 63 bytes",
+                none.clone(),
+                Class::Invalid,
+            ),
+            (413, "RequestEntityTooLarge", "limit is 3145728", none.clone(), Class::TooLarge),
+            (
+                500,
+                "",
+                "rpc error: code = ResourceExhausted desc = trying to send message larger than max",
+                none.clone(),
+                Class::TooLarge,
+            ),
+            (500, "", "failed to convert new object (ns/x; /v1, Kind=Secret)", none.clone(), Class::Invalid),
+            (500, "InternalError", "an error on the server has prevented", none.clone(), Class::Transient),
+            (504, "Timeout", "request did not complete", none.clone(), Class::Transient),
+            (410, "Expired", "The provided continue parameter is too old", none.clone(), Class::Stale),
+            (401, "Unauthorized", "Unauthorized", none.clone(), Class::Unauthorized),
             (429, "TooManyRequests", "slow down", none.clone(), Class::Transient),
             (503, "ServiceUnavailable", "", none, Class::Transient),
         ] {
@@ -376,6 +475,10 @@ mod tests {
             (500, "failed to create typed patch object: .stringData.password: expected string, got hunter2"),
             (422, "Secret \"db\" is invalid: data[a]: Invalid value: \"hunter2\": bad"),
             (400, "illegal base64 data: hunter2"),
+            (500, "Internal error occurred: failed calling webhook \"w.example.io\": Post hunter2"),
+            (400, "admission webhook \"w.example.io\" denied the request: hunter2 is no password"),
+            (400, "admission webhook \"hunter2 w\" denied the request: no"),
+            (503, "hunter2"),
         ] {
             let status = status(
                 code,
@@ -386,6 +489,11 @@ mod tests {
             let error = Error::new("apply", Some(secret.clone()), &kube::Error::Api(Box::new(status)));
             assert!(!error.to_string().contains("hunter2"), "{error}");
             assert!(error.to_string().contains("Secret ns/db"), "{error}");
+            assert_eq!(
+                error.to_string().contains("w.example.io"),
+                message.contains("w.example.io"),
+                "{error}"
+            );
         }
     }
 }

@@ -10,6 +10,7 @@ mod readiness;
 
 pub use client::{
     Applied, ApplyOptions, Connection, Deletion, Identity, OperatorClient, Precondition, TenantClient,
+    is_object_name,
 };
 pub use discovery::{Discovery, Kind, Served};
 pub use error::{Class, Error, Retry};

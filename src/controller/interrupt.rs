@@ -52,7 +52,7 @@ async fn mark(operator: &Operator, key: &Key) {
     let Ok(client) = work.tenant() else { return };
     let (release, owner) = (ReleaseKey::from(&work.target), work.owner());
     let policy = Policy::new(&object.spec, Action::Upgrade);
-    let cx = operator.release(&client, &release, &policy, &owner);
+    let cx = work.release(&client, &release, &policy, &owner);
     let mut history = match release::observe(&client, &release).await {
         Ok(observed) => observed.history,
         Err(error) => return warn!(release = %key, %error, "the revision could not be marked as interrupted"),

@@ -32,8 +32,8 @@ use tracing::{error, info};
 use crate::api::{
     ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
-use crate::cluster::{Connection, Discovery, Kind, ObjectRef, TenantClient};
-use crate::release::{HOOK_OWNER, Owner, Policy, Release, ReleaseKey, SeenHooks};
+use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
+use crate::release::{HOOK_OWNER, SeenHooks};
 use crate::repository::{self, Repositories};
 use leadership::Leadership;
 use parked::Parking;
@@ -259,27 +259,6 @@ impl Operator {
                 memory: Mutex::default(),
             }
         })
-    }
-}
-
-impl Operator {
-    /// What the release engine needs to work on the release `key`.
-    fn release<'a>(
-        &'a self,
-        tenant: &'a TenantClient,
-        key: &'a ReleaseKey,
-        policy: &'a Policy,
-        owner: &'a Owner,
-    ) -> Release<'a> {
-        Release {
-            tenant,
-            discovery: &self.discovery,
-            key,
-            policy,
-            owner,
-            hooks: &self.hooks,
-            field_manager: &self.settings.field_manager,
-        }
     }
 }
 

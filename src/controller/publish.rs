@@ -1,7 +1,10 @@
 //! Writes what became of an object: status and events. The status is a view of storage, written after it.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, ApiResource, Patch, PatchParams};
+use k8s_openapi::api::events::v1 as events;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ApiResource, Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
 use serde::Serialize;
@@ -15,6 +18,10 @@ use crate::cluster::{OperatorClient, Pass, chain};
 
 /// The field manager of the operator's own fields: finalizer and status.
 const MANAGER: &str = "pintle";
+/// Who events are from.
+const REPORTER: &str = "pintle";
+/// The server drops an event whose reporting instance is longer.
+const INSTANCE_LIMIT: usize = 128;
 /// The server drops an event whose note is longer than 1,024 bytes.
 const NOTE_LIMIT: usize = 1000;
 
@@ -48,7 +55,7 @@ pub struct Publisher {
 impl Publisher {
     /// `instance` names this process in the events.
     pub fn new(client: OperatorClient, instance: &str) -> Self {
-        let reporter = Reporter { controller: "pintle".to_owned(), instance: Some(instance.to_owned()) };
+        let reporter = Reporter { controller: REPORTER.to_owned(), instance: Some(instance.to_owned()) };
         Self { reporter, client }
     }
 
@@ -110,6 +117,45 @@ impl Publisher {
         let api = self.api(own, &key.namespace);
         let patch = Patch::Merge(&patch);
         ignore_gone(OperatorClient::timed(api.patch(&key.name, &params, &patch)).await.map(drop))
+    }
+
+    /// Publishes the event of something that happens once, under a name that it always has: one that was published
+    /// before, by a process that ended right after it, is not published again.
+    pub async fn event_once(
+        &self,
+        name: &str,
+        regarding: &ObjectReference,
+        reason: Reason,
+        action: &str,
+        note: &str,
+    ) {
+        let namespace = regarding.namespace.clone().unwrap_or_default();
+        let event = events::Event {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(Timestamp::now())),
+            action: Some(action.to_owned()),
+            reason: Some(reason.as_str().to_owned()),
+            note: Some(truncate(note, NOTE_LIMIT)),
+            regarding: Some(regarding.clone()),
+            reporting_controller: Some(self.reporter.controller.clone()),
+            reporting_instance: self.reporter.instance.as_deref().map(|name| truncate(name, INSTANCE_LIMIT)),
+            type_: Some("Normal".to_owned()),
+            ..events::Event::default()
+        };
+        let api: Api<events::Event> = Api::namespaced(self.client.kube(), &namespace);
+        let published = match self.pass() {
+            Ok(_pass) => OperatorClient::timed(api.create(&PostParams::default(), &event)).await.map(drop),
+            Err(refused) => Err(refused),
+        };
+        match published {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => warn!(error = chain(&error), %reason, "an event was lost"),
+            Ok(()) => {}
+        }
     }
 
     /// Publishes an event. An event that cannot be written never fails the work that it tells of.

@@ -158,7 +158,7 @@ fn seed(text: &str) -> u64 {
 
 impl From<release::Error> for Failure {
     fn from(error: release::Error) -> Self {
-        Self::new(error.reason, error.retry, error.message)
+        Self { after: error.retry_after, ..Self::new(error.reason, error.retry, error.message) }
     }
 }
 

@@ -1,9 +1,13 @@
 //! Why a step of the release engine failed, in the words of a condition.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::api::Reason;
 use crate::cluster::{self, Class, ObjectRef, Retry};
+
+/// A server that asks for more patience than this is asked again all the same.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A failed step: what a condition needs, and when trying again can help.
 #[derive(Clone, Debug)]
@@ -18,12 +22,14 @@ pub struct Error {
     pub object: Option<Box<ObjectRef>>,
     /// Whether the fault may be gone within the same action, which then goes on instead of failing.
     pub transient: bool,
+    /// How long the server asked to wait.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
     /// An error that is not about one request.
     pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry, object: None, transient: false }
+        Self { reason, message: message.into(), retry, object: None, transient: false, retry_after: None }
     }
 
     /// Names the object.
@@ -72,6 +78,7 @@ impl From<cluster::Error> for Error {
             message: format!("{error}{advice}"),
             retry: error.retry(),
             transient: matches!(error.class, Class::Transient | Class::Stale | Class::Unauthorized),
+            retry_after: error.retry_after.map(|asked| asked.min(LONGEST_PAUSE)),
             object: error.object,
         }
     }

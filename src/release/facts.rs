@@ -330,3 +330,61 @@ pub(super) fn keyed_digest(key: &str, text: &str) -> String {
         hex
     })
 }
+
+#[cfg(test)]
+mod tests {
+    //! Unit: what the facts say of an action that goes on.
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn running(event: HookEvent) -> RunningHook {
+        RunningHook {
+            event: event.as_str().to_owned(),
+            kind: "Job".to_owned(),
+            name: "j".to_owned(),
+            object: ObjectRef {
+                group: "batch".into(),
+                version: "v1".into(),
+                kind: "Job".into(),
+                namespace: "ns".into(),
+                name: "j".into(),
+            },
+            uid: "u".to_owned(),
+            started_at: at(0),
+            deadline: at(200),
+        }
+    }
+
+    fn done(event: HookEvent) -> HookFacts {
+        HookFacts {
+            event: event.as_str().to_owned(),
+            kind: "Job".to_owned(),
+            name: "j".to_owned(),
+            started_at: at(0),
+            completed_at: at(100),
+            succeeded: true,
+        }
+    }
+
+    #[test]
+    fn a_hook_that_runs_is_noted_until_it_ends() {
+        let mut facts = Facts { action: Action::Upgrade, deadline: Some(at(60)), ..Facts::default() };
+        facts.note_running(running(HookEvent::PreUpgrade));
+        assert!(facts.has_begun(HookEvent::PreUpgrade) && !facts.has_begun(HookEvent::PostUpgrade));
+        assert!(!facts.applied, "the changes come after it");
+        assert_eq!(facts.over_at(Duration::from_secs(60)), Some(at(200)), "its own time counts");
+        // As the next process reads it.
+        let stored = STANDARD.encode(serde_json::to_vec(&facts).unwrap());
+        assert_eq!(Facts::decode(&stored), Some(facts.clone()));
+        facts.note_hook(done(HookEvent::PreUpgrade));
+        assert_eq!(facts.running, None);
+        assert!(facts.hook_done(HookEvent::PreUpgrade, "Job", "j"));
+        assert_eq!(facts.over_at(Duration::from_secs(60)), Some(at(160)), "the action's time begins again");
+        facts.note_running(running(HookEvent::PostUpgrade));
+        assert!(facts.applied && facts.has_begun(HookEvent::PostUpgrade), "it comes after the changes");
+    }
+}

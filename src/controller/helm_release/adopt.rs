@@ -7,9 +7,6 @@ use futures::FutureExt;
 use tracing::info;
 
 use super::{Inputs, Work};
-use crate::api::Reason;
-use crate::api::condition::{self, READY};
-use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
 use crate::release::{self, Action, Desired, Draft, History, Release};
 
@@ -45,18 +42,6 @@ impl Work<'_> {
             summary: "it is adopted as helm made it".to_owned(),
             inventory: release::inventory(&plan),
         }))
-    }
-
-    /// Another HelmRelease that has this one's release, though helm wrote the record last.
-    pub(super) fn rival(&self) -> Option<Key> {
-        let others = self.operator.helm_releases.keys(|other| {
-            let status = other.status.as_ref().filter(|status| !status.history.is_empty());
-            let ready = status.and_then(|status| condition::find(&status.conditions, READY));
-            other.metadata.deletion_timestamp.is_none()
-                && other.target() == self.target
-                && ready.is_some_and(|ready| ready.reason != Reason::ReleaseClaimed.as_str())
-        });
-        others.into_iter().find(|key| key != self.key)
     }
 }
 

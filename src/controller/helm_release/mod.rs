@@ -11,6 +11,7 @@ mod removal;
 mod render;
 mod report;
 mod revision;
+mod rivals;
 
 use std::time::Duration;
 
@@ -162,7 +163,7 @@ impl Work<'_> {
         debug!(release = %self.key, action = ?decision.action(), "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);
         let policy = Policy::new(&self.object.spec, action);
-        let cx = self.operator.release(client, &key, &policy, &owner);
+        let cx = self.release(client, &key, &policy, &owner);
         let mut history = observed.history;
         let done = self.carry_out(&cx, &mut history, &desired, inputs, decision, action).await;
         // Who is entered here is asked, when the process ends, to write down that it was interrupted.
@@ -189,7 +190,7 @@ impl Work<'_> {
         });
         let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
-        let cx = self.operator.release(client, key, &policy, owner);
+        let cx = self.release(client, key, &policy, owner);
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
         Account { verdict, history: Some(history) }
     }
@@ -222,6 +223,9 @@ impl Work<'_> {
             && let Some(rival) = self.rival()
         {
             state = ReleaseState::Claimed { owner: rival.to_string(), holder: "helm".to_owned() };
+        }
+        if let Some(rival) = self.rival_elsewhere() {
+            state = ReleaseState::Claimed { owner: rival.to_string(), holder: "the operator".to_owned() };
         }
         release::decide(&state, desired, Timestamp::now())
     }
@@ -275,7 +279,24 @@ impl Work<'_> {
         desired: &Desired,
     ) -> Result<Verdict, Failure> {
         release::tidy(cx, history, desired.rollback_to).boxed().await?;
-        Ok(Verdict::Settled { inventory: self.missed_inventory(cx, history).await })
+        let inventory = self.missed_inventory(cx, history).await;
+        match self.untold(history) {
+            Some((action, revision, summary)) => {
+                let known = || self.last_status().map(|status| status.inventory);
+                let inventory = inventory.or_else(known).unwrap_or_default();
+                Ok(Verdict::Done { action, revision, summary, inventory })
+            }
+            None => Ok(Verdict::Settled { inventory }),
+        }
+    }
+
+    /// The deployed revision, when the status does not know it: the process that made it ended before it could tell.
+    fn untold(&self, history: &History) -> Option<(Action, u32, String)> {
+        let deployed = history.deployed()?;
+        let facts = deployed.facts.as_ref()?;
+        let told = self.last_status().and_then(|status| status.last_applied_revision);
+        let is_told = told == Some(i64::from(deployed.number));
+        (!is_told).then(|| (facts.action, deployed.number, facts.summary.clone()))
     }
 
     /// The inventory, when the status does not have that of the deployed revision: the process that deployed it ended
@@ -300,6 +321,19 @@ impl Work<'_> {
             name: self.key.to_string(),
             holder: self.operator.settings.identity.clone(),
         }
+    }
+
+    /// What all steps of an action share.
+    pub(super) fn release<'r>(
+        &'r self,
+        tenant: &'r TenantClient,
+        key: &'r ReleaseKey,
+        policy: &'r Policy,
+        owner: &'r Owner,
+    ) -> Release<'r> {
+        let Operator { discovery, hooks, .. } = self.operator;
+        let field_manager = &self.operator.settings.field_manager;
+        Release { tenant, discovery, key, policy, owner, hooks, field_manager }
     }
 
     fn is_settled(&self) -> bool {

@@ -40,7 +40,7 @@ impl Work<'_> {
     pub(super) async fn uninstall(&self, client: &TenantClient, key: &ReleaseKey) -> Result<(), Failure> {
         let owner = self.owner();
         let policy = Policy::new(&self.object.spec, Action::Uninstall);
-        let cx = self.operator.release(client, key, &policy, &owner);
+        let cx = self.release(client, key, &policy, &owner);
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
             Err(error) => return Err(self.explain(error).await),
@@ -119,6 +119,14 @@ impl Work<'_> {
 
     pub(super) async fn uninstall_deleted(&self) -> Result<(), Failure> {
         let client = self.tenant()?;
+        if let Some(rival) = self.rival_elsewhere() {
+            let note = format!(
+                "objects of release {} stay: they are those of HelmRelease {rival}",
+                self.target.release_name
+            );
+            self.event(true, Reason::UninstallSkipped, &note).await;
+            return Ok(());
+        }
         let target = self.last_status().and_then(|s| s.target).unwrap_or_else(|| self.target.clone());
         match self.uninstall(&client, &ReleaseKey::from(&target)).await {
             // What belongs to another HelmRelease is not this one's to remove.

@@ -11,6 +11,7 @@ use crate::cluster::chain;
 use crate::controller::publish::{HELM_RELEASE, reference};
 use crate::controller::verdict::{Verdict, View, status};
 use crate::controller::{Requeue, jitter};
+use crate::release::{Action, History};
 use crate::telemetry::failpoint::Failpoint;
 
 /// An action that takes longer than this is told of before it ends.
@@ -61,7 +62,7 @@ impl Work<'_> {
             now,
         };
         let new = status(self.object, &view);
-        self.tell(&verdict, old.as_ref()).await;
+        self.tell(&verdict, history.as_ref(), old.as_ref()).await;
         Failpoint::Publishing.reach();
         let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
         match written {
@@ -88,12 +89,23 @@ impl Work<'_> {
     }
 
     /// Events: one for each end of an action, one for each new failure.
-    pub(super) async fn tell(&self, verdict: &Verdict, old: Option<&HelmReleaseStatus>) {
+    pub(super) async fn tell(
+        &self,
+        verdict: &Verdict,
+        history: Option<&History>,
+        old: Option<&HelmReleaseStatus>,
+    ) {
         match verdict {
             Verdict::Done { action, revision, summary, .. } => {
                 let note = format!("{} of revision {revision} succeeded: {summary}", action.as_str());
                 info!(release = %self.key, revision, action = action.as_str(), "succeeded");
-                self.event(true, action.succeeded(), &note).await;
+                let begun =
+                    history.and_then(|h| h.find(*revision)?.facts.as_ref()?.started_at).unwrap_or_default();
+                let name = event_name(&self.key.name, *revision, *action, begun);
+                let regarding = reference(HELM_RELEASE, self.object);
+                let note = self.redactions.apply(&note);
+                let publisher = &self.operator.publisher;
+                publisher.event_once(&name, &regarding, action.succeeded(), "Reconcile", &note).await;
             }
             Verdict::Failed(failure) if failure.is_news(old) => {
                 warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
@@ -102,6 +114,13 @@ impl Work<'_> {
             _ => {}
         }
     }
+}
+
+/// The name of the event that a revision was made: always the same for the same revision.
+fn event_name(release: &str, revision: u32, action: Action, begun: Timestamp) -> String {
+    // Numbers begin again with a new release of the name. Names of objects are ASCII.
+    let release = release.get(..180).unwrap_or(release);
+    format!("{release}.v{revision}-{}-{:x}", action.as_str(), begun.as_microsecond())
 }
 
 /// How long until `moment`; a short while when it has passed.

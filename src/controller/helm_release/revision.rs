@@ -146,7 +146,10 @@ impl Work<'_> {
                 Ok(Verdict::Waiting { waiting, deadline, begun, inventory: Some(inventory) })
             }
             // The revision stays pending, and turns into a failed one by itself when its deadline is over.
-            Outcome::Retry { error } => Err(Failure::from(error).again_after(RESUME_PAUSE)),
+            Outcome::Retry { error } => {
+                let pause = error.retry_after.unwrap_or_default().max(RESUME_PAUSE);
+                Err(Failure::from(error).again_after(pause))
+            }
             Outcome::Failed { error } => Err(error.into()),
             Outcome::Done { warnings, .. } => {
                 self.warn_of(&warnings).await;

@@ -9,7 +9,7 @@
 
 mod seen;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -32,10 +32,10 @@ pub use seen::SeenHooks;
 const HOOK_RUN: &str = "pintle.dev/hook-run";
 /// The label of a hook's object, by which those that run are watched.
 pub const HOOK_LABEL: &str = "pintle.dev/hook";
-/// The first pause between two looks at an object that goes, doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between two looks.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The object of an earlier run goes within this time, unless a finalizer holds it.
+const CLEARED_WITHIN: Duration = Duration::from_secs(2);
+/// The first pause between two looks at it, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How far the hooks of an event are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,10 @@ async fn run(
             (None, Some(recorded)) => match gone(cx, event, hook, &target, recorded)? {
                 Gone::Succeeded => continue,
                 // Whether it succeeded is known to nobody.
-                Gone::Unknown => create(cx, hook, &target).await?,
+                Gone::Unknown => {
+                    clear_way(cx, history, number, hook, &target).await?;
+                    create(cx, hook, &target).await?
+                }
             },
             (None, None) => {
                 clear_way(cx, history, number, hook, &target).await?;
@@ -274,7 +277,8 @@ async fn clear_way(
         return Err(Error::new(Reason::OwnershipConflict, Retry::OnChange, message).about(&target.object));
     }
     let replace = hook.effective_delete_policies().contains(&DeletePolicy::BeforeHookCreation);
-    if !replace || is_crd(hook) {
+    // What goes already, such as the hook of a revision that was given up, is in nobody's way for long.
+    if !live.is_terminating() && (!replace || is_crd(hook)) {
         if is_workload(&target.object) {
             let message = format!(
                 "{} exists from an earlier run of the hook, and its delete policies do not remove it; \
@@ -285,21 +289,26 @@ async fn clear_way(
         }
         return Ok(());
     }
-    cx.tenant.delete(&target.kind, &target.object, live.uid(), DeletionPropagation::Background).await?;
-    let deadline = super::draft::after(cx.policy.timeout);
+    if !live.is_terminating() {
+        cx.tenant.delete(&target.kind, &target.object, live.uid(), DeletionPropagation::Background).await?;
+    }
+    let deadline = Instant::now() + CLEARED_WITHIN;
     let mut pause = FIRST_PAUSE;
-    while read(cx, &target.kind, &target.object).await?.is_some_and(|now| now.uid() == live.uid()) {
-        if Timestamp::now() >= deadline {
+    while let Some(now) = read(cx, &target.kind, &target.object).await?.filter(|now| now.uid() == live.uid())
+    {
+        if Instant::now() >= deadline {
             let message = format!(
-                "{} of the last run is still being deleted after {} s; finalizers: {}",
+                "{} of the last run is still being deleted; finalizers: {}",
                 target.object,
-                cx.policy.timeout.as_secs(),
-                live.finalizers().join(", ")
+                now.finalizers().join(", ")
             );
-            return Err(Error::new(Reason::HookTimeout, Retry::Soon, message).about(&target.object));
+            // Looked at again after a pause, without a worker, until the action's time is over.
+            let mut error = Error::new(Reason::HookTimeout, Retry::Soon, message).about(&target.object);
+            error.transient = true;
+            return Err(error);
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause *= 2;
     }
     Ok(())
 }

@@ -228,7 +228,7 @@ impl Session<'_> {
     fn note_pause(&self, server: &Url, answer: &Answer) -> Result<(), Error> {
         let busy = answer.status == StatusCode::TOO_MANY_REQUESTS;
         let after = retry_after(&answer.headers, Timestamp::now());
-        if !busy && !(answer.status == StatusCode::SERVICE_UNAVAILABLE && after.is_some()) {
+        if !(busy || answer.status == StatusCode::SERVICE_UNAVAILABLE && after.is_some()) {
             return Ok(());
         }
         if let Some(after) = after {
