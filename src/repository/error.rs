@@ -83,6 +83,12 @@ pub enum Error {
         /// Namespace and name.
         repository: String,
     },
+    /// The spec asks for signatures without saying which.
+    #[error("spec.verify of repository `{repository}` names neither pgp nor cosign")]
+    NothingToVerify {
+        /// Namespace and name.
+        repository: String,
+    },
     /// Nobody who is trusted vouches for the chart.
     #[error("chart `{chart}` is not used")]
     VerifyChart {
@@ -188,6 +194,7 @@ impl Error {
             | Self::InvalidUrl { .. }
             | Self::InvalidDigest { .. }
             | Self::CosignWithoutRegistry { .. }
+            | Self::NothingToVerify { .. }
             | Self::InvalidConstraint { .. } => Reason::InvalidSpec,
             Self::VerifyChart { .. } => Reason::VerificationFailed,
             Self::Secret { .. } => Reason::SecretNotFound,
@@ -222,6 +229,7 @@ impl Error {
             | Self::InvalidDigest { .. }
             | Self::InvalidConstraint { .. }
             | Self::CosignWithoutRegistry { .. }
+            | Self::NothingToVerify { .. }
             | Self::Secret { .. } => Retry::OnChange,
             // Somebody may publish what is missing, or mend what is broken, at any time.
             Self::ChartNotFound { .. }

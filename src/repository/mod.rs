@@ -491,6 +491,9 @@ fn policy(
         data.and_then(|data| policy.require_cosign(data))
             .map_err(|source| secret_error(key, &keys.secret_ref.name, source))?;
     }
+    if policy.fingerprint.is_empty() {
+        return Err(Error::NothingToVerify { repository: key.to_owned() });
+    }
     Ok(Some(Arc::new(policy)))
 }
 

@@ -116,6 +116,8 @@ impl Repositories {
             (None, Some(repository), Some(name)) => match self.known(repository) {
                 Some(Known { server: Server::Registry(registry), policy, .. }) => {
                     let choice = Choice::Version(reference.version.clone());
+                    // A suspended source is not asked again; what it said before stays.
+                    let max_age = if repository.spec.suspend { Duration::MAX } else { max_age };
                     let (wanted, stale) =
                         self.pushed(registry, key(repository), Some(name), choice, max_age).await?;
                     (Wanted { policy, ..wanted }, stale)

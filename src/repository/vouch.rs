@@ -16,6 +16,8 @@ use super::{Error, Shared, lock};
 
 /// More answers than this are not worth remembering.
 const MAX_VOUCHED: usize = 10_000;
+/// Signatures that are looked at: of a chart with more of them, the first.
+const MAX_SIGNATURES: usize = 32;
 
 /// Who vouched for what.
 #[derive(Debug, Default)]
@@ -121,9 +123,6 @@ struct Beside<'a> {
     name: &'a str,
     located: &'a Located,
 }
-
-/// Signatures that are looked at: of a chart with more of them, the first.
-const MAX_SIGNATURES: usize = 32;
 
 impl Beside<'_> {
     /// The first good signature of the manifest, wherever cosign puts it: under a tag made of the digest, or among

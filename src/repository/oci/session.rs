@@ -226,9 +226,13 @@ impl Session<'_> {
 
     /// Remembers how long the server wants to be left alone.
     fn note_pause(&self, server: &Url, answer: &Answer) -> Result<(), Error> {
-        let busy = answer.status == StatusCode::TOO_MANY_REQUESTS;
         let after = retry_after(&answer.headers, Timestamp::now());
-        if !(busy || answer.status == StatusCode::SERVICE_UNAVAILABLE && after.is_some()) {
+        let busy = match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::SERVICE_UNAVAILABLE => after.is_some(),
+            _ => false,
+        };
+        if !busy {
             return Ok(());
         }
         if let Some(after) = after {

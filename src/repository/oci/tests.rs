@@ -418,6 +418,10 @@ async fn the_last_answer_counts_while_the_registry_is_away() {
     let after = sources.resolve(&chart("web", "^1"), Some(&repository), NOW).await.unwrap();
     assert_eq!(before.digest, after.digest);
     assert_eq!(after.stale.unwrap().reason(), Reason::ChartUnavailable);
+    let mut suspended = repository;
+    suspended.spec.suspend = true;
+    let after = sources.resolve(&chart("web", "^1"), Some(&suspended), NOW).await.unwrap();
+    assert!(after.stale.is_none(), "a suspended source is not asked");
 }
 
 #[tokio::test]
