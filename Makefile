@@ -38,9 +38,10 @@ conformance: ## rendering compared with the real helm
 golden: assets ## write what the real helm prints for the project's own cases
 	crates/helm/tests/golden "$$(e2e/controlplane/build)"
 
-bench: assets ## `pintle template` against `helm template`, as whole processes
+bench: assets ## `pintle template` against `helm template`, as whole processes; and a big index
 	$(CARGO) build --release --bin pintle
 	e2e/bench/template
+	$(CARGO) bench --bench index
 
 lint: ## formatting and clippy
 	$(CARGO) fmt --all --check

@@ -56,6 +56,10 @@ pub struct Settings {
     pub default_service_account: Option<String>,
     /// Releases that are worked on at the same time.
     pub concurrency: usize,
+    /// Bytes that the index of a repository may have.
+    pub index_bytes: u64,
+    /// Whether sources of charts must have public addresses.
+    pub deny_private_sources: bool,
     /// How this process names itself in records and events.
     pub identity: String,
     /// Namespace of the Lease that only one operator at a time holds; none leaves out the election.
@@ -230,6 +234,11 @@ impl Operator {
                 discovery: Arc::new(Discovery::new(client.clone())),
                 repositories: Repositories::new(repository::Options {
                     cache_dir: Some(settings.cache_dir.clone()),
+                    index_bytes: settings.index_bytes,
+                    http: repository::HttpLimits {
+                        private: !settings.deny_private_sources,
+                        ..repository::HttpLimits::default()
+                    },
                     ..repository::Options::default()
                 }),
                 kinds: KindWatches::new(client.clone(), touched),
