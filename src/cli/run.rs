@@ -22,6 +22,12 @@ pub struct RunArgs {
     /// Releases that are worked on at the same time
     #[arg(long, env = "PINTLE_CONCURRENCY", default_value_t = 8)]
     concurrency: usize,
+    /// Bytes that the index of a repository may have
+    #[arg(long, env = "PINTLE_MAX_INDEX_BYTES", value_name = "BYTES", default_value_t = 50 << 20)]
+    max_index_bytes: u64,
+    /// Refuses sources of charts whose address is not public, redirects included
+    #[arg(long, env = "PINTLE_DENY_PRIVATE_SOURCES")]
+    deny_private_sources: bool,
     /// How this process names itself in the records of the revisions that it makes
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
@@ -64,6 +70,8 @@ impl RunArgs {
             cache_dir: self.cache_dir.unwrap_or_else(|| temporary.path().to_owned()),
             default_service_account: self.default_service_account,
             concurrency: self.concurrency.max(1),
+            index_bytes: self.max_index_bytes,
+            deny_private_sources: self.deny_private_sources,
             identity: self.identity.unwrap_or_else(|| format!("pintle-{}", std::process::id())),
             field_manager: self.field_manager,
             lease_namespace: self.leader_elect.then_some(self.lease_namespace),

@@ -71,10 +71,15 @@ impl Schedule {
     }
 }
 
+/// The longest time for which a server may ask to be left alone.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
 /// Why the index could not be had.
 struct Failure {
     reason: Reason,
     retry: Retry,
+    /// How long the server asked to be left alone.
+    retry_after: Option<Duration>,
     message: String,
 }
 
@@ -106,7 +111,10 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     let pause = match &outcome {
         Ok(_) => Some(super::jitter(object.spec.interval.0)),
         Err(failure) => match failure.retry {
-            Retry::Soon => Some(backoff(failures, u64::from(failures)).min(object.spec.interval.0)),
+            Retry::Soon => {
+                let pause = backoff(failures, u64::from(failures)).min(object.spec.interval.0);
+                Some(pause.max(failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)))
+            }
             Retry::Later => Some(super::jitter(object.spec.interval.0)),
             Retry::OnChange => None,
         },
@@ -153,6 +161,7 @@ async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshe
     operator.repositories.refresh(object, secrets).await.map_err(|error| Failure {
         reason: error.reason(),
         retry: error.retry(),
+        retry_after: error.retry_after(),
         message: chain(&error),
     })
 }
@@ -175,12 +184,18 @@ async fn secret(
     let found = client.get(&Kind::secret(), &secret).await.map_err(|error| Failure {
         reason: error.reason(),
         retry: error.retry(),
+        retry_after: None,
         message: error.to_string(),
     })?;
     let Some(found) = found else {
         // Its creation wakes the repository.
         let message = format!("{secret} does not exist; create it, or remove the reference to it");
-        return Err(Failure { reason: Reason::SecretNotFound, retry: Retry::Later, message });
+        return Err(Failure {
+            reason: Reason::SecretNotFound,
+            retry: Retry::Later,
+            retry_after: None,
+            message,
+        });
     };
     Ok(Some(cluster::secret_data(&found).into_iter().map(|(k, v)| (k, v.into_exposed())).collect()))
 }

@@ -57,6 +57,10 @@ pub struct Settings {
     pub default_service_account: Option<String>,
     /// Releases that are worked on at the same time.
     pub concurrency: usize,
+    /// Bytes that the index of a repository may have.
+    pub index_bytes: u64,
+    /// Whether sources of charts must have public addresses.
+    pub deny_private_sources: bool,
     /// How this process names itself in records and events.
     pub identity: String,
     /// The field manager under which the objects of releases are applied.
@@ -243,6 +247,11 @@ impl Operator {
                 publisher: Publisher::new(client.clone(), &settings.identity),
                 repositories: Repositories::new(repository::Options {
                     cache_dir: Some(settings.cache_dir.clone()),
+                    index_bytes: settings.index_bytes,
+                    http: repository::HttpLimits {
+                        private: !settings.deny_private_sources,
+                        ..repository::HttpLimits::default()
+                    },
                     ..repository::Options::default()
                 }),
                 kinds: KindWatches::new(watching, Arc::clone(&discovery), touched, missed),

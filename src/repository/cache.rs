@@ -16,7 +16,9 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 
 use super::digest::Digest;
+use super::index::Index;
 use super::lock;
+use super::spool::{self, Spool, Spooled};
 
 /// Files of a writer that was killed begin with this.
 const TEMPORARY: &str = ".part-";
@@ -73,10 +75,7 @@ impl DiskCache {
         };
         if Digest::of(&bytes) != digest {
             self.report(&io::Error::new(io::ErrorKind::InvalidData, format!("{digest} is damaged")));
-            if fs::remove_file(&path).is_ok() {
-                let mut used = lock(&self.used);
-                *used = used.saturating_sub(bytes.len() as u64);
-            }
+            self.remove(&path);
             return None;
         }
         // The time of modification is the time of the last use.
@@ -96,9 +95,68 @@ impl DiskCache {
             self.report(&error);
             return;
         }
+        self.grew(bytes.len() as u64);
+    }
+
+    /// A file for bytes whose digest is not known yet.
+    pub(super) fn spool(&self) -> Spool {
+        let file = self.folder.as_ref().and_then(|folder| {
+            let file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder);
+            file.map_err(|error| self.report(&error)).ok()
+        });
+        Spool::new(file)
+    }
+
+    /// Keeps what was spooled, if that is possible.
+    pub(super) fn adopt(&self, spooled: Spooled) {
+        let (digest, length) = (spooled.digest, spooled.length);
+        let file = match spooled.into_file() {
+            Ok(file) => file,
+            Err(bytes) => return self.store(digest, &bytes),
+        };
+        let Some(path) = self.folder.as_ref().map(|folder| folder.join(digest.hex())) else { return };
+        if length > self.max_bytes || path.exists() {
+            return;
+        }
+        let kept = file.as_file().sync_all().and_then(|()| file.persist(path).map_err(io::Error::from));
+        match kept {
+            Ok(_) => self.grew(length),
+            Err(error) => self.report(&error),
+        }
+    }
+
+    /// Reads the index with that digest. A damaged one is removed.
+    pub(super) fn load_index(&self, digest: Digest) -> Option<Index> {
+        let path = self.folder.as_ref()?.join(digest.hex());
+        // Also for writing: the time of modification is the time of the last use.
+        let file = File::options().read(true).append(true).open(&path).ok()?;
+        match spool::index_of(&file, digest) {
+            Ok(index) => {
+                let _ = file.set_modified(SystemTime::now());
+                Some(index)
+            }
+            Err(error) => {
+                self.report(&io::Error::new(io::ErrorKind::InvalidData, error));
+                self.remove(&path);
+                None
+            }
+        }
+    }
+
+    fn remove(&self, path: &Path) {
+        let length = fs::metadata(path).map_or(0, |meta| meta.len());
+        if fs::remove_file(path).is_ok() {
+            let mut used = lock(&self.used);
+            *used = used.saturating_sub(length);
+        }
+    }
+
+    /// Counts a file that came; makes room for it.
+    fn grew(&self, length: u64) {
+        let Some(folder) = &self.folder else { return };
         let full = {
             let mut used = lock(&self.used);
-            *used += bytes.len() as u64;
+            *used += length;
             *used > self.max_bytes
         };
         if full {

@@ -28,6 +28,16 @@ impl Digest {
         Some(Self(digest))
     }
 
+    /// The digest that these bytes are.
+    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 hex digits.
     pub fn hex(&self) -> String {
         use fmt::Write;

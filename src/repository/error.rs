@@ -1,6 +1,7 @@
 //! Why a chart or an index could not be had.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 
@@ -221,6 +222,15 @@ impl Error {
         }
     }
 
+    /// How long the server asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::FetchIndex { source: http::Error::Status { retry_after, .. }, .. }
+            | Self::FetchChart { source: http::Error::Status { retry_after, .. }, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// When trying again can help.
     pub fn retry(&self) -> Retry {
         match self {
@@ -243,7 +253,9 @@ impl Error {
             Self::FetchIndex { source, .. } | Self::FetchChart { source, .. } => match source {
                 http::Error::Tls { .. } => Retry::OnChange,
                 http::Error::Status { status, .. } if refused(*status) || gone(*status) => Retry::Later,
-                http::Error::Redirect { .. } | http::Error::TooLarge { .. } => Retry::Later,
+                http::Error::Redirect { .. } | http::Error::TooLarge { .. } | http::Error::Private { .. } => {
+                    Retry::Later
+                }
                 _ => Retry::Soon,
             },
             Self::AskRegistry { source, .. } | Self::PullChart { source, .. } => source.retry(),

@@ -5,16 +5,19 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, StatusCode, Url};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::address::{shown, strip_user_information, user_information};
 use super::credentials::{Credentials, TlsSettings};
 use super::lock;
+use super::reach::{self, Private, PublicOnly};
 
 /// What one fetch may take.
 #[derive(Clone, Debug)]
@@ -29,6 +32,12 @@ pub struct Limits {
     pub window: Duration,
     /// Number of redirects.
     pub redirects: usize,
+    /// Number of fetches at a time from one host.
+    pub per_host: usize,
+    /// The longest `Retry-After` that is waited for.
+    pub retry_after: Duration,
+    /// Whether sources with private addresses may be asked.
+    pub private: bool,
 }
 
 impl Default for Limits {
@@ -39,6 +48,9 @@ impl Default for Limits {
             window_bytes: 10 << 10,
             window: Duration::from_secs(10),
             redirects: 5,
+            per_host: 4,
+            retry_after: Duration::from_secs(5),
+            private: true,
         }
     }
 }
@@ -83,16 +95,29 @@ impl Access {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) enum Response {
+pub(super) enum Response<B = Vec<u8>> {
     /// The caller's ETag is still current.
     NotModified,
     /// The whole body.
     Body {
-        /// Its bytes.
-        bytes: Vec<u8>,
+        /// Its bytes, where the caller wants them.
+        bytes: B,
         /// The server's ETag.
         etag: Option<String>,
     },
+}
+
+/// Where a body goes, some of it at a time.
+pub(super) trait Sink: Sized + Send {
+    /// Takes the next bytes.
+    fn take(self, bytes: Vec<u8>) -> impl Future<Output = io::Result<Self>> + Send;
+}
+
+impl Sink for Vec<u8> {
+    async fn take(mut self, bytes: Vec<u8>) -> io::Result<Self> {
+        self.extend_from_slice(&bytes);
+        Ok(self)
+    }
 }
 
 /// The clients, one for each kind of TLS settings, so that connections are reused.
@@ -100,7 +125,13 @@ pub(super) enum Response {
 pub(super) struct Http {
     pub(super) limits: Limits,
     clients: Mutex<HashMap<[u8; 32], Client>>,
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
+
+/// Bytes of a body that are gathered before its sink gets them.
+const GATHERED: usize = 256 << 10;
+/// More hosts than this are not worth remembering.
+const MAX_HOSTS: usize = 1000;
 
 /// More settings than this are a stream of rotated certificates: the old clients go.
 const MAX_CLIENTS: usize = 64;
@@ -108,10 +139,10 @@ const MAX_CLIENTS: usize = 64;
 impl Http {
     /// Fetches under `limits`.
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, clients: Mutex::default() }
+        Self { limits, clients: Mutex::default(), hosts: Mutex::default() }
     }
 
-    /// Fetches `url`, at most `max_bytes` of it.
+    /// Fetches `url` into memory, at most `max_bytes` of it.
     ///
     /// # Errors
     /// See [`Error`].
@@ -122,30 +153,72 @@ impl Http {
         etag: Option<&str>,
         max_bytes: u64,
     ) -> Result<Response, Error> {
-        timeout(access.timeout, self.follow(url.clone(), access, etag, max_bytes))
+        self.fetch_into(url, access, etag, max_bytes, Vec::new()).await
+    }
+
+    /// Fetches `url` into `sink`, at most `max_bytes` of it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(super) async fn fetch_into<S: Sink>(
+        &self,
+        url: &Url,
+        access: &Access,
+        etag: Option<&str>,
+        max_bytes: u64,
+        sink: S,
+    ) -> Result<Response<S>, Error> {
+        let fetch = async {
+            // Waiting for one's turn counts, too: a host that hangs must not make its own queue hang longer.
+            let _turn = self.host(url).acquire_owned().await;
+            self.follow(url.clone(), access, etag, max_bytes, sink).await
+        };
+        timeout(access.timeout, fetch)
             .await
             .map_err(|_| Error::TimedOut { url: shown(url), seconds: access.timeout.as_secs_f64() })?
     }
 
-    async fn follow(
+    /// The turns of a host's requests.
+    pub(super) fn host(&self, url: &Url) -> Arc<Semaphore> {
+        let mut hosts = lock(&self.hosts);
+        if hosts.len() >= MAX_HOSTS {
+            hosts.retain(|_, turns| Arc::strong_count(turns) > 1);
+        }
+        let turns = hosts.entry(url.authority().to_owned());
+        turns.or_insert_with(|| Arc::new(Semaphore::new(self.limits.per_host))).clone()
+    }
+
+    async fn follow<S: Sink>(
         &self,
         mut url: Url,
         access: &Access,
         etag: Option<&str>,
         max_bytes: u64,
-    ) -> Result<Response, Error> {
-        for _ in 0..=self.limits.redirects {
+        sink: S,
+    ) -> Result<Response<S>, Error> {
+        let (mut redirects, mut waits) = (0, 0);
+        while redirects <= self.limits.redirects {
             let response = self.send(&url, access, etag).await?;
             let status = response.status();
             if status == StatusCode::NOT_MODIFIED && etag.is_some() {
                 return Ok(Response::NotModified);
             }
             if status.is_success() {
-                return self.read(&url, response, max_bytes).await;
+                return self.read(&url, response, max_bytes, sink).await;
             }
             let location = response.headers().get(LOCATION).filter(|_| status.is_redirection());
-            let Some(location) = location else { return Err(Error::Status { url: shown(&url), status }) };
-            url = redirect(&url, location)?;
+            if let Some(location) = location {
+                url = redirect(&url, location)?;
+                redirects += 1;
+                continue;
+            }
+            let retry_after = retry_after(status, response.headers());
+            match retry_after.filter(|pause| waits < MAX_WAITS && *pause <= self.limits.retry_after) {
+                // A server that is busy for seconds is worth waiting for; the deadline of the whole still counts.
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(Error::Status { url: shown(&url), status, retry_after }),
+            }
+            waits += 1;
         }
         Err(Error::TooManyRedirects { url: shown(&url), limit: self.limits.redirects })
     }
@@ -153,8 +226,6 @@ impl Http {
     async fn send(&self, url: &Url, access: &Access, etag: Option<&str>) -> Result<reqwest::Response, Error> {
         let mut url = url.clone();
         strip_user_information(&mut url);
-        let place = shown(&url);
-        let client = self.client(&url, &access.tls)?;
         let mut headers = HeaderMap::new();
         if let Some(credentials) = access.credentials_for(&url)
             && let Ok(mut value) = HeaderValue::from_str(credentials.header())
@@ -165,27 +236,45 @@ impl Http {
         if let Some(value) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             headers.insert(IF_NONE_MATCH, value);
         }
-        match timeout(self.limits.first_byte, client.get(url).headers(headers).send()).await {
+        self.request(Method::GET, &url, &access.tls, headers).await
+    }
+
+    /// Sends one request, and waits until its answer begins.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        url: &Url,
+        tls: &TlsSettings,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, Error> {
+        if !self.limits.private {
+            reach::check_host(url)
+                .map_err(|source| Error::Private { url: shown(url), source: Arc::new(source) })?;
+        }
+        let sent = self.client(url, tls)?.request(method, url.clone()).headers(headers).send();
+        match timeout(self.limits.first_byte, sent).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Error::Connect { url: place, source: Arc::new(error.without_url()) }),
-            Err(_) => Err(Error::TimedOut { url: place, seconds: self.limits.first_byte.as_secs_f64() }),
+            Ok(Err(error)) => Err(unreachable(shown(url), error.without_url())),
+            Err(_) => Err(Error::TimedOut { url: shown(url), seconds: self.limits.first_byte.as_secs_f64() }),
         }
     }
 
     /// Reads the body. The length in the header is believed only when it is too large.
-    pub(super) async fn read(
+    pub(super) async fn read<S: Sink>(
         &self,
         url: &Url,
         mut response: reqwest::Response,
         max_bytes: u64,
-    ) -> Result<Response, Error> {
+        mut sink: S,
+    ) -> Result<Response<S>, Error> {
         let declared = response.content_length();
         let too_large = || Error::TooLarge { url: shown(url), limit: max_bytes };
         if declared.is_some_and(|length| length > max_bytes) {
             return Err(too_large());
         }
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        let mut bytes = Vec::new();
+        let kept = |source: io::Error| Error::Keep { url: shown(url), source: Arc::new(source) };
+        let (mut length, mut gathered) = (0, Vec::new());
         let mut window = Instant::now() + self.limits.window;
         let mut arrived = 0;
         loop {
@@ -201,16 +290,21 @@ impl Http {
                 Err(_) => return Err(Error::TooSlow { url: shown(url) }),
             };
             arrived += chunk.len() as u64;
-            if bytes.len() as u64 + chunk.len() as u64 > max_bytes {
+            length += chunk.len() as u64;
+            if length > max_bytes {
                 return Err(too_large());
             }
-            bytes.extend_from_slice(&chunk);
+            gathered.extend_from_slice(&chunk);
+            if gathered.len() >= GATHERED {
+                sink = sink.take(std::mem::take(&mut gathered)).await.map_err(kept)?;
+            }
         }
+        let bytes = sink.take(gathered).await.map_err(kept)?;
         Ok(Response::Body { bytes, etag })
     }
 
     /// The client for `tls`. Plain HTTP needs no roots, and works in an image without any.
-    pub(super) fn client(&self, url: &Url, tls: &TlsSettings) -> Result<Client, Error> {
+    fn client(&self, url: &Url, tls: &TlsSettings) -> Result<Client, Error> {
         let plain = url.scheme() == "http";
         let key = if plain { [0; 32] } else { tls.fingerprint() };
         if let Some(client) = lock(&self.clients).get(&key) {
@@ -234,6 +328,9 @@ impl Http {
             .connect_timeout(self.limits.connect)
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(4);
+        if !self.limits.private {
+            builder = builder.dns_resolver(Arc::new(PublicOnly));
+        }
         if plain {
             return builder.tls_certs_only([]).build();
         }
@@ -245,6 +342,17 @@ impl Http {
         }
         builder.tls_danger_accept_invalid_certs(tls.insecure).build()
     }
+}
+
+/// How often one fetch waits because a server asks for it.
+const MAX_WAITS: usize = 2;
+
+/// How long a busy server asks to be left alone. Dates are not read: clocks differ.
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Where a redirect from `url` leads.
@@ -259,6 +367,18 @@ pub(super) fn redirect(url: &Url, location: &HeaderValue) -> Result<Url, Error> 
         (_, "http" | "https") => Ok(target),
         _ => Err(refused("it leads to another protocol")),
     }
+}
+
+/// A name that stands for a private address is told apart from one that cannot be reached.
+fn unreachable(url: String, error: reqwest::Error) -> Error {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<Private>() {
+            return Error::Private { url, source: Arc::new(error) };
+        }
+        cause = inner.source();
+    }
+    Error::Connect { url, source: Arc::new(error) }
 }
 
 /// A body that ended too early is told apart from a connection that broke.
@@ -300,6 +420,14 @@ pub enum Error {
         url: String,
         /// What reqwest says.
         source: Arc<reqwest::Error>,
+    },
+    /// The operator may not ask it.
+    #[error("{url} is not asked, because the operator runs with --deny-private-sources")]
+    Private {
+        /// Where.
+        url: String,
+        /// Which address it is.
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// It took too long.
     #[error("{url} did not answer within {seconds} s")]
@@ -346,6 +474,16 @@ pub enum Error {
         url: String,
         /// The status.
         status: StatusCode,
+        /// How long the server wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// What came could not be kept.
+    #[error("failed to keep what {url} sent")]
+    Keep {
+        /// Where.
+        url: String,
+        /// What the system says.
+        source: Arc<io::Error>,
     },
     /// A redirect that is not followed.
     #[error("{url} answered with a redirect that is not followed: {why}")]

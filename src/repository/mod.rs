@@ -1,7 +1,7 @@
 //! Where charts come from: [`Repositories`] knows the indexes, fetches archives and shares parsed charts.
 //!
 //! ```text
-//! refresh   ChartRepository ──http──► index.yaml ──parse──► Arc<Index>     (the controller's, at the interval)
+//! refresh   ChartRepository ──http──► file ──read as a stream──► Arc<Index>  (the controller's, at the interval)
 //! resolve   ChartReference ──Index──► version, digest ──memory, disk, http──► Arc<Chart>     (each release's)
 //! ```
 //!
@@ -22,8 +22,10 @@ mod http;
 mod index;
 mod oci;
 pub mod package;
+mod reach;
 mod resolve;
 pub mod serve;
+mod spool;
 mod verify;
 mod vouch;
 
@@ -44,6 +46,7 @@ use cache::{DiskCache, Flights, MemoryCache};
 use http::{Access, Http, Response};
 use oci::{Keychain, Reference, Registries, Registry};
 use resolve::{Address, Obtained};
+use spool::Spooled;
 use verify::Policy;
 use vouch::Vouched;
 
@@ -213,20 +216,28 @@ impl Repositories {
         let response = self
             .shared
             .http
-            .fetch(&url, &access, etag.as_deref(), self.shared.options.index_bytes)
+            .fetch_into(
+                &url,
+                &access,
+                etag.as_deref(),
+                self.shared.options.index_bytes,
+                self.shared.disk.spool(),
+            )
             .await
             .map_err(|source| Error::FetchIndex { repository: key.clone(), source })?;
         let mut next = match (response, current) {
             (Response::NotModified, Some(current)) => current,
             (Response::NotModified, None) => return Err(Error::NotFetched { repository: key }),
-            (Response::Body { bytes, etag }, current) => self.read_index(&key, bytes, etag, current).await?,
+            (Response::Body { bytes, etag }, current) => {
+                self.read_index(&key, bytes.end(), etag, current).await?
+            }
         };
         let changed = !std::mem::replace(&mut next.announced, true);
         self.publish(&key, repository, &next);
         Ok(Refreshed::Index(RefreshedIndex {
             charts: next.index.count(),
-            skipped: next.index.skipped,
-            duplicates: next.index.duplicates,
+            skipped: next.index.skipped(),
+            duplicates: next.index.duplicates(),
             artifact: next.artifact,
             changed,
         }))
@@ -372,7 +383,7 @@ impl Repositories {
             status.artifact.clone().filter(|_| status.url.as_ref() == Some(&repository.spec.url))?;
         let digest = Digest::parse(&artifact.digest)?;
         let shared = self.shared.clone();
-        let load = move || shared.disk.load(digest).and_then(|bytes| Index::parse(&bytes).ok());
+        let load = move || shared.disk.load_index(digest);
         let index = tokio::task::spawn_blocking(load).await.ok()??;
         Some(Current { index: Arc::new(index), artifact, announced: false })
     }
@@ -381,28 +392,28 @@ impl Repositories {
     async fn read_index(
         &self,
         key: &str,
-        bytes: Vec<u8>,
+        spooled: Spooled,
         etag: Option<String>,
         current: Option<Current>,
     ) -> Result<Current, Error> {
         let shared = self.shared.clone();
         let repository = key.to_owned();
         let read = move || {
-            let digest = Digest::of(&bytes).to_string();
+            let digest = spooled.digest.to_string();
             if let Some(mut current) = current
                 && current.artifact.digest == digest
             {
                 current.artifact.etag = etag;
                 return Ok(current);
             }
-            let index = Index::parse(&bytes).map_err(|source| Error::ParseIndex { repository, source })?;
-            shared.disk.store(Digest::of(&bytes), &bytes);
+            let index = spooled.index().map_err(|source| Error::ParseIndex { repository, source })?;
             let artifact = Artifact {
                 digest,
-                size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+                size: i64::try_from(spooled.length).unwrap_or(i64::MAX),
                 fetched_at: Time(Timestamp::now()),
                 etag,
             };
+            shared.disk.adopt(spooled);
             Ok(Current { index: Arc::new(index), artifact, announced: false })
         };
         blocking(key, read).await?

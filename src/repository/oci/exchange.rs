@@ -1,10 +1,7 @@
 //! One request to a registry and its answer, whatever its status, over the clients and limits of [`Http`].
 
-use std::sync::Arc;
-
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode, Url};
-use tokio::time::timeout;
 
 use crate::repository::address::{shown, strip_user_information};
 use crate::repository::credentials::TlsSettings;
@@ -47,6 +44,7 @@ pub async fn exchange(http: &Http, request: Request<'_>) -> Result<Answer, http:
     let mut url = request.url.clone();
     strip_user_information(&mut url);
     let origin = url.origin();
+    let _turn = http.host(&url).acquire_owned().await;
     for _ in 0..=http.limits.redirects {
         let authorization = request.authorization.filter(|_| url.origin() == origin);
         let response = send(http, &request, &url, authorization).await?;
@@ -60,10 +58,10 @@ pub async fn exchange(http: &Http, request: Request<'_>) -> Result<Answer, http:
         let bytes = if request.method == Method::HEAD {
             Vec::new()
         } else if status.is_success() {
-            body(http.read(&url, response, request.max_bytes).await?)
+            body(http.read(&url, response, request.max_bytes, Vec::new()).await?)
         } else {
             // A refusal without a readable body is still one.
-            http.read(&url, response, REFUSAL_BYTES).await.map(body).unwrap_or_default()
+            http.read(&url, response, REFUSAL_BYTES, Vec::new()).await.map(body).unwrap_or_default()
         };
         return Ok(Answer { status, headers, bytes });
     }
@@ -89,15 +87,5 @@ async fn send(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    let client = http.client(url, request.tls)?;
-    let sent = client.request(request.method.clone(), url.clone()).headers(headers).send();
-    match timeout(http.limits.first_byte, sent).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => {
-            Err(http::Error::Connect { url: shown(url), source: Arc::new(error.without_url()) })
-        }
-        Err(_) => {
-            Err(http::Error::TimedOut { url: shown(url), seconds: http.limits.first_byte.as_secs_f64() })
-        }
-    }
+    http.request(request.method.clone(), url, request.tls, headers).await
 }
