@@ -58,12 +58,12 @@ pub fn coalesce(
 }
 
 /// `values` over the defaults of `chart` and of the charts below it.
-pub(super) fn with_defaults(
-    chart: &Chart,
-    values: &Values,
+pub(super) fn with_defaults<'v>(
+    chart: &'v Chart,
+    values: &'v Values,
     rules: Rules,
     warnings: &mut Vec<String>,
-) -> Result<Table, Error> {
+) -> Result<Table<'v>, Error> {
     let table = Table::from_values(values);
     let mut walk = Walk { rules, warnings };
     walk.chart(chart, &table, "")?;
@@ -76,7 +76,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn chart(&mut self, chart: &Chart, target: &Table, prefix: &str) -> Result<(), Error> {
+    fn chart<'v>(&mut self, chart: &'v Chart, target: &Table<'v>, prefix: &str) -> Result<(), Error> {
         self.defaults(chart, target, prefix)?;
         for dependency in &chart.dependencies {
             let name = dependency.name();
@@ -88,7 +88,7 @@ impl Walk<'_> {
                 }
                 Some(Node::Table(section)) => section,
                 Some(Node::Leaf(value)) => {
-                    return Err(Error::SubchartSection { chart: name.to_owned(), value: go_bool(&value) });
+                    return Err(Error::SubchartSection { chart: name.to_owned(), value: go_bool(value) });
                 }
             };
             let prefix = concat(prefix, chart.name());
@@ -99,11 +99,11 @@ impl Walk<'_> {
     }
 
     /// Helm v4 `coalesceValues`.
-    fn defaults(&mut self, chart: &Chart, target: &Table, prefix: &str) -> Result<(), Error> {
+    fn defaults<'v>(&mut self, chart: &'v Chart, target: &Table<'v>, prefix: &str) -> Result<(), Error> {
         let prefix = concat(prefix, chart.name());
         for (key, default) in Table::from_values(&chart.values).entries() {
-            match target.get(&key) {
-                Some(own) if own.is_null() && !self.rules.merge => target.remove(&key),
+            match target.get(key) {
+                Some(own) if own.is_null() && !self.rules.merge => target.remove(key),
                 Some(Node::Table(own)) => match &default {
                     Node::Table(default) => {
                         // A subchart's section keeps its nulls: they meet the subchart's own defaults later.
@@ -115,7 +115,7 @@ impl Walk<'_> {
                         coalesce_tables(
                             &own,
                             default,
-                            &concat(&prefix, &key),
+                            &concat(&prefix, key),
                             Rules { merge, ..self.rules },
                             self.warnings,
                             0,
@@ -137,7 +137,7 @@ impl Walk<'_> {
                             table.remove_nulls();
                         }
                     }
-                    target.insert(&key, default);
+                    target.insert(key, default);
                 }
             }
         }
@@ -145,7 +145,7 @@ impl Walk<'_> {
     }
 
     /// Helm v4 `coalesceGlobals`: the parent's `global` into the section's.
-    fn globals(&mut self, section: &Table, parent: &Table, prefix: &str) -> Result<(), Error> {
+    fn globals<'v>(&mut self, section: &Table<'v>, parent: &Table<'v>, prefix: &str) -> Result<(), Error> {
         const GLOBAL: &str = "global";
         let own = match section.get(GLOBAL) {
             None => Table::default(),
@@ -164,19 +164,19 @@ impl Walk<'_> {
             }
         };
         for (key, node) in theirs.entries() {
-            match (&node, own.get(&key)) {
-                (Node::Table(theirs), None) => own.insert(&key, Node::Table(theirs.shallow_copy())),
+            match (&node, own.get(key)) {
+                (Node::Table(theirs), None) => own.insert(key, Node::Table(theirs.shallow_copy())),
                 (Node::Table(theirs), Some(Node::Table(mine))) => {
                     let merged = theirs.shallow_copy();
                     coalesce_tables(
                         &merged,
                         &mine,
-                        &concat(prefix, &key),
+                        &concat(prefix, key),
                         self.rules.merging(),
                         self.warnings,
                         0,
                     )?;
-                    own.insert(&key, Node::Table(merged));
+                    own.insert(key, Node::Table(merged));
                 }
                 (Node::Table(_), Some(Node::Leaf(_))) => {
                     self.warnings
@@ -185,7 +185,7 @@ impl Walk<'_> {
                 (Node::Leaf(_), Some(Node::Table(_))) => {
                     self.warnings.push(format!("key {key} is table. Skipping"));
                 }
-                (Node::Leaf(_), _) => own.insert(&key, node),
+                (Node::Leaf(_), _) => own.insert(key, node),
             }
         }
         section.insert(GLOBAL, Node::Table(own));
