@@ -35,6 +35,5 @@ fn cpu(usage: &Raw) -> Duration {
 
 fn duration(time: TimeVal) -> Duration {
     let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
-    Duration::from_secs(seconds)
-        + Duration::from_micros(u64::try_from(i64::from(time.tv_usec())).unwrap_or_default())
+    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec()).unwrap_or_default())
 }
