@@ -40,9 +40,10 @@ conformance: ## rendering compared with the real helm
 golden: assets ## write what the real helm prints for the project's own cases
 	crates/helm/tests/golden "$$(e2e/controlplane/build)"
 
-bench: assets ## `pintle template` against `helm template`, as whole processes; and a big index
+bench: assets ## how fast: beside Helm's library in process, and beside `helm template` as a process
 	$(CARGO) build --release --bin pintle
-	e2e/bench/template
+	$(CARGO) build --release -p pintle-bench
+	e2e/bench/run
 	$(CARGO) bench --bench index
 
 fuzz: ## every fuzz target for FUZZ_SECONDS=60, on stable; with coverage: cargo +nightly fuzz run NAME

@@ -130,6 +130,11 @@ impl Funcs {
         self.0.get(name)
     }
 
+    /// Looks a function up, and gives the name that the table has for it.
+    pub(crate) fn get_named(&self, name: &str) -> Option<(&'static str, &Func)> {
+        self.0.get_key_value(name).map(|(name, func)| (*name, func))
+    }
+
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.0.keys().copied()

@@ -149,7 +149,19 @@ impl<'t> Lexer<'t> {
         self.text.get(from..to).unwrap_or_default()
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u32> {
+        if let Some(&byte) = self.text.get(self.pos)
+            && byte < 0x80
+        {
+            self.pos += 1;
+            self.line += usize::from(byte == b'\n');
+            return Some(u32::from(byte));
+        }
+        self.next_rune()
+    }
+
+    fn next_rune(&mut self) -> Option<u32> {
         let (rune, width) = unicode::decode(self.rest());
         if width == 0 {
             self.at_eof = true;
@@ -162,10 +174,11 @@ impl<'t> Lexer<'t> {
         Some(rune)
     }
 
+    #[inline]
     fn peek(&mut self) -> Option<u32> {
-        let rune = self.next();
-        self.backup();
-        rune
+        let (rune, width) = unicode::decode(self.rest());
+        self.at_eof |= width == 0;
+        (width > 0).then_some(rune)
     }
 
     fn backup(&mut self) {
@@ -235,7 +248,7 @@ impl<'t> Lexer<'t> {
             let mut trim = 0;
             if has_left_trim_marker(self.slice(self.pos + LEFT_DELIM.len(), self.text.len())) {
                 let text = self.slice(self.start, self.pos);
-                trim = text.iter().rev().take_while(|&&byte| is_space(u32::from(byte))).count();
+                trim = text.iter().rev().take_while(|&&byte| is_space_byte(byte)).count();
             }
             self.pos -= trim;
             self.line += count_lines(self.slice(self.start, self.pos));
@@ -260,7 +273,12 @@ impl<'t> Lexer<'t> {
     }
 
     fn skip_trimmed(&mut self) {
-        self.pos += self.rest().iter().take_while(|&&byte| is_space(u32::from(byte))).count();
+        self.pos += self.spaces();
+    }
+
+    /// How many bytes of space are next.
+    fn spaces(&self) -> usize {
+        self.rest().iter().take_while(|&&byte| is_space_byte(byte)).count()
     }
 
     fn lex_left_delim(&mut self) -> Step {
@@ -370,11 +388,9 @@ impl<'t> Lexer<'t> {
     }
 
     fn lex_space(&mut self) -> Step {
-        let mut spaces = 0;
-        while self.peek().is_some_and(is_space) {
-            self.next();
-            spaces += 1;
-        }
+        let spaces = self.spaces();
+        self.line += count_lines(self.slice(self.pos, self.pos + spaces));
+        self.pos += spaces;
         // Go: a trimming right delimiter begins with a space, so the last one may belong to it.
         let from_last = self.slice(self.pos.saturating_sub(1), self.text.len());
         let delim = from_last.get(TRIM_MARKER..).is_some_and(|rest| rest.starts_with(RIGHT_DELIM));
@@ -402,6 +418,8 @@ impl<'t> Lexer<'t> {
     }
 
     fn skip_alphanumeric(&mut self) -> Option<u32> {
+        let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+        self.pos += self.rest().iter().take_while(plain).count();
         loop {
             let rune = self.next();
             if !rune.is_some_and(is_alphanumeric) {
@@ -426,9 +444,7 @@ impl<'t> Lexer<'t> {
     fn at_terminator(&mut self) -> bool {
         match self.peek() {
             None => true,
-            Some(rune) => {
-                is_space(rune) || is_one_of(rune, b".,|:)(") || self.rest().starts_with(RIGHT_DELIM)
-            }
+            Some(rune) => is_one_of(rune, b" \t\r\n.,|:)(") || self.rest().starts_with(RIGHT_DELIM),
         }
     }
 
@@ -451,13 +467,13 @@ impl<'t> Lexer<'t> {
     }
 
     fn lex_raw_quote(&mut self) -> Step {
-        loop {
-            match self.next() {
-                None => return self.fail("unterminated raw quoted string"),
-                Some(rune) if rune == u32::from(b'`') => return self.emit(TokenKind::RawString),
-                Some(_) => {}
-            }
-        }
+        let Some(offset) = memchr::memchr(b'`', self.rest()) else {
+            return self.fail("unterminated raw quoted string");
+        };
+        let end = self.pos + offset + 1;
+        self.line += count_lines(self.slice(self.pos, end));
+        self.pos = end;
+        self.emit(TokenKind::RawString)
     }
 
     fn lex_number(&mut self) -> Step {
@@ -524,26 +540,33 @@ fn is_one_of(rune: u32, valid: &[u8]) -> bool {
     u8::try_from(rune).is_ok_and(|byte| valid.contains(&byte))
 }
 
-fn is_space(rune: u32) -> bool {
-    is_one_of(rune, b" \t\r\n")
+fn is_space_byte(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 fn is_alphanumeric(rune: u32) -> bool {
+    if let Ok(byte) = u8::try_from(rune)
+        && byte < 0x80
+    {
+        return byte.is_ascii_alphanumeric() || byte == b'_';
+    }
     rune == u32::from(b'_') || unicode::is_letter(rune) || (rune != RUNE_ERROR && unicode::is_digit(rune))
 }
 
 fn has_left_trim_marker(text: &[u8]) -> bool {
-    matches!(text, [b'-', space, ..] if is_space(u32::from(*space)))
+    matches!(text, [b'-', space, ..] if is_space_byte(*space))
 }
 
 fn has_right_trim_marker(text: &[u8]) -> bool {
-    matches!(text, [space, b'-', ..] if is_space(u32::from(*space)))
+    matches!(text, [space, b'-', ..] if is_space_byte(*space))
 }
 
 fn count_lines(text: &[u8]) -> usize {
-    text.iter().filter(|&&byte| byte == b'\n').count()
+    memchr::memchr_iter(b'\n', text).count()
 }
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len()).position(|window| window == needle)
+    let (&first, tail) = needle.split_first()?;
+    memchr::memchr_iter(first, text)
+        .find(|at| text.get(at + 1..).is_some_and(|following| following.starts_with(tail)))
 }

@@ -3,12 +3,46 @@
 //! A tree is immutable and can be executed on many threads. What can be found out when parsing is kept in the
 //! nodes: functions are resolved, variables are slots of the frame, constants are converted. Every node knows
 //! its position and can print itself, because error messages show it.
+//!
+//! Names and texts are [`Span`]s of the tree's text: a chart may have a hundred thousand of them, and each would be
+//! allocated to be compared with a key or to be copied.
 
 use std::sync::Arc;
 
 use crate::funcs::Func;
 use crate::printf;
 use crate::unicode;
+
+/// A piece of a tree's text; texts of 4 GiB do not exist.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: narrow(start), end: narrow(end) }
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Without so many bytes at both ends.
+    fn inside(self, bytes: u32) -> Self {
+        Self { start: self.start + bytes, end: self.end - bytes }
+    }
+
+    pub(crate) fn of(self, text: &[u8]) -> &[u8] {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
 
 /// A parsed template: a file or a `define`.
 pub(crate) struct Tree {
@@ -33,7 +67,7 @@ impl Tree {
     /// Whether there is nothing but space and comments: such a body never replaces another one.
     pub(crate) fn is_empty(&self) -> bool {
         self.root.iter().all(|node| match node {
-            Node::Text(text) => is_blank(text),
+            Node::Text(text) => is_blank(text.of(&self.text)),
             _ => false,
         })
     }
@@ -48,7 +82,7 @@ fn is_blank(text: &[u8]) -> bool {
 /// What stands at the top level of a body.
 pub(crate) enum Node {
     /// Text to copy.
-    Text(Box<[u8]>),
+    Text(Span),
     /// `{{ pipeline }}`.
     Action(Action),
     If(Box<Branch>),
@@ -86,14 +120,14 @@ pub(crate) struct Pipe {
     pub pos: usize,
     /// The variables exist already.
     pub is_assign: bool,
-    pub decl: Vec<Decl>,
-    pub cmds: Vec<Command>,
+    pub decl: Box<[Decl]>,
+    pub cmds: Box<[Command]>,
 }
 
 /// A variable that a pipeline declares or assigns.
 pub(crate) struct Decl {
     /// With the `$`.
-    pub name: Box<str>,
+    pub name: Span,
     /// `None`: an assignment to what was never declared, which fails when it is executed.
     pub slot: Option<usize>,
 }
@@ -102,7 +136,7 @@ pub(crate) struct Decl {
 pub(crate) struct Command {
     pub pos: usize,
     /// At least one; the first is what is called.
-    pub args: Vec<Expr>,
+    pub args: Box<[Expr]>,
 }
 
 /// An operand.
@@ -111,9 +145,12 @@ pub(crate) enum Expr {
     Nil(usize),
     Bool(usize, bool),
     Number(Box<Number>),
-    String(Box<Text>),
+    /// A string constant, as written, with its quotes.
+    String(Span),
+    /// A string constant that is not what stands between its quotes.
+    Escaped(Box<Escaped>),
     /// `.a.b`
-    Field(Box<Field>),
+    Field(Field),
     /// `$x.a.b`
     Variable(Box<Variable>),
     /// `(…).a.b`
@@ -124,40 +161,49 @@ pub(crate) enum Expr {
     Pipe(Box<Pipe>),
 }
 
-/// A string constant.
-pub(crate) struct Text {
-    pub pos: usize,
+/// A string constant with escapes.
+pub(crate) struct Escaped {
     /// As written, with its quotes.
-    pub quoted: Box<[u8]>,
+    pub quoted: Span,
     pub text: Box<[u8]>,
 }
 
 /// `.a.b`
+#[derive(Clone, Copy)]
 pub(crate) struct Field {
-    pub pos: usize,
-    pub names: Vec<Box<str>>,
+    pub pos: u32,
+    /// Every name has its dot in front.
+    pub names: Span,
+}
+
+impl Field {
+    pub(crate) fn new(pos: usize, names: Span) -> Self {
+        Self { pos: Span::new(pos, pos).start, names }
+    }
 }
 
 /// `$x.a.b`
 pub(crate) struct Variable {
     pub pos: usize,
     /// With the `$`.
-    pub name: Box<str>,
+    pub name: Span,
     pub slot: Option<usize>,
-    pub fields: Vec<Box<str>>,
+    /// Every name has its dot in front; may be empty.
+    pub fields: Span,
 }
 
 /// `(…).a.b`
 pub(crate) struct Chain {
     pub pos: usize,
     pub base: Expr,
-    pub fields: Vec<Box<str>>,
+    /// Every name has its dot in front.
+    pub fields: Span,
 }
 
 /// A function's name, resolved.
 pub(crate) struct Function {
     pub pos: usize,
-    pub name: Box<str>,
+    pub name: &'static str,
     pub func: Func,
 }
 
@@ -178,8 +224,9 @@ impl Expr {
         match self {
             Self::Dot(pos) | Self::Nil(pos) | Self::Bool(pos, _) => *pos,
             Self::Number(number) => number.pos,
-            Self::String(text) => text.pos,
-            Self::Field(field) => field.pos,
+            Self::String(quoted) => quoted.start(),
+            Self::Escaped(text) => text.quoted.start(),
+            Self::Field(field) => field.pos as usize,
             Self::Variable(variable) => variable.pos,
             Self::Chain(chain) => chain.pos,
             Self::Function(function) => function.pos,
@@ -187,57 +234,67 @@ impl Expr {
         }
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    /// The text of a string constant.
+    pub(crate) fn string<'t>(&'t self, source: &'t [u8]) -> Option<&'t [u8]> {
+        match self {
+            Self::String(quoted) => Some(quoted.inside(1).of(source)),
+            Self::Escaped(escaped) => Some(&escaped.text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
         match self {
             Self::Dot(_) => out.push(b'.'),
             Self::Nil(_) => out.extend_from_slice(b"nil"),
             Self::Bool(_, truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
             Self::Number(number) => out.extend_from_slice(number.text.as_bytes()),
-            Self::String(text) => out.extend_from_slice(&text.quoted),
-            Self::Field(field) => write_fields(out, &field.names),
+            Self::String(quoted) => out.extend_from_slice(quoted.of(source)),
+            Self::Escaped(escaped) => out.extend_from_slice(escaped.quoted.of(source)),
+            Self::Field(field) => out.extend_from_slice(field.names.of(source)),
             Self::Variable(variable) => {
-                out.extend_from_slice(variable.name.as_bytes());
-                write_fields(out, &variable.fields);
+                out.extend_from_slice(variable.name.of(source));
+                out.extend_from_slice(variable.fields.of(source));
             }
             Self::Chain(chain) => {
-                chain.base.write_argument(out);
-                write_fields(out, &chain.fields);
+                chain.base.write_argument(out, source);
+                out.extend_from_slice(chain.fields.of(source));
             }
             Self::Function(function) => out.extend_from_slice(function.name.as_bytes()),
-            Self::Pipe(pipe) => pipe.write(out),
+            Self::Pipe(pipe) => pipe.write(out, source),
         }
     }
 
     /// Prints it as an argument: a pipeline gets its parentheses.
-    fn write_argument(&self, out: &mut Vec<u8>) {
+    fn write_argument(&self, out: &mut Vec<u8>, source: &[u8]) {
         if let Self::Pipe(pipe) = self {
             out.push(b'(');
-            pipe.write(out);
+            pipe.write(out, source);
             out.push(b')');
         } else {
-            self.write(out);
+            self.write(out, source);
         }
     }
 }
 
 impl Command {
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
         for (i, arg) in self.args.iter().enumerate() {
             if i > 0 {
                 out.push(b' ');
             }
-            arg.write_argument(out);
+            arg.write_argument(out, source);
         }
     }
 }
 
 impl Pipe {
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
         for (i, decl) in self.decl.iter().enumerate() {
             if i > 0 {
                 out.extend_from_slice(b", ");
             }
-            out.extend_from_slice(decl.name.as_bytes());
+            out.extend_from_slice(decl.name.of(source));
         }
         if !self.decl.is_empty() {
             out.extend_from_slice(if self.is_assign { b" = " } else { b" := " });
@@ -246,7 +303,7 @@ impl Pipe {
             if i > 0 {
                 out.extend_from_slice(b" | ");
             }
-            command.write(out);
+            command.write(out, source);
         }
     }
 }
@@ -261,18 +318,18 @@ impl Node {
         }
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
         match self {
-            Self::Text(text) => out.extend_from_slice(text),
+            Self::Text(text) => out.extend_from_slice(text.of(source)),
             Self::Action(action) => {
                 out.extend_from_slice(b"{{");
-                action.pipe.write(out);
+                action.pipe.write(out, source);
                 out.extend_from_slice(b"}}");
             }
-            Self::If(branch) => branch.write("if", out),
-            Self::With(branch) => branch.write("with", out),
-            Self::Range(branch) => branch.write("range", out),
-            Self::Template(call) => call.write(out),
+            Self::If(branch) => branch.write("if", out, source),
+            Self::With(branch) => branch.write("with", out, source),
+            Self::Range(branch) => branch.write("range", out, source),
+            Self::Template(call) => call.write(out, source),
             Self::Break => out.extend_from_slice(b"{{break}}"),
             Self::Continue => out.extend_from_slice(b"{{continue}}"),
         }
@@ -280,36 +337,29 @@ impl Node {
 }
 
 impl Branch {
-    fn write(&self, keyword: &str, out: &mut Vec<u8>) {
+    fn write(&self, keyword: &str, out: &mut Vec<u8>, source: &[u8]) {
         out.extend_from_slice(b"{{");
         out.extend_from_slice(keyword.as_bytes());
         out.push(b' ');
-        self.pipe.write(out);
+        self.pipe.write(out, source);
         out.extend_from_slice(b"}}");
-        self.body.iter().for_each(|node| node.write(out));
+        self.body.iter().for_each(|node| node.write(out, source));
         if let Some(otherwise) = &self.otherwise {
             out.extend_from_slice(b"{{else}}");
-            otherwise.iter().for_each(|node| node.write(out));
+            otherwise.iter().for_each(|node| node.write(out, source));
         }
         out.extend_from_slice(b"{{end}}");
     }
 }
 
 impl TemplateCall {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
         out.extend_from_slice(b"{{template ");
         out.extend_from_slice(&printf::quote(self.name.as_bytes()));
         if let Some(pipe) = &self.pipe {
             out.push(b' ');
-            pipe.write(out);
+            pipe.write(out, source);
         }
         out.extend_from_slice(b"}}");
-    }
-}
-
-fn write_fields(out: &mut Vec<u8>, fields: &[Box<str>]) {
-    for field in fields {
-        out.push(b'.');
-        out.extend_from_slice(field.as_bytes());
     }
 }

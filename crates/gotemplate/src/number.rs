@@ -3,6 +3,8 @@
 //!
 //! Follows Go's source closely: Copyright 2011 The Go Authors, BSD-style licence (see the repository's NOTICE).
 
+use std::borrow::Cow;
+
 use crate::lex::TokenKind;
 use crate::node::Number;
 use crate::printf;
@@ -217,15 +219,18 @@ impl Char {
     }
 }
 
-/// Go's `strconv.Unquote` for a quoted or raw string token.
-pub(crate) fn unquote(token: &[u8]) -> Result<Box<[u8]>, String> {
+/// Go's `strconv.Unquote` for a quoted or raw string token; borrowed: what stands between the quotes.
+pub(crate) fn unquote(token: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let inner = token.get(1..token.len().saturating_sub(1)).ok_or(INVALID_SYNTAX)?;
     if token.first() == Some(&b'`') {
         // Go: carriage returns are not part of raw strings.
+        if !inner.contains(&b'\r') {
+            return Ok(Cow::Borrowed(inner));
+        }
         return Ok(inner.iter().copied().filter(|&byte| byte != b'\r').collect());
     }
     if !inner.contains(&b'\\') && std::str::from_utf8(inner).is_ok() {
-        return Ok(inner.into());
+        return Ok(Cow::Borrowed(inner));
     }
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
@@ -237,7 +242,7 @@ pub(crate) fn unquote(token: &[u8]) -> Result<Box<[u8]>, String> {
         }
         rest = tail;
     }
-    Ok(out.into())
+    Ok(Cow::Owned(out))
 }
 
 /// Go's `strconv.UnquoteChar`.

@@ -5,6 +5,7 @@
 //!
 //! Follows Go's source closely: Copyright 2011 The Go Authors, BSD-style licence (see the repository's NOTICE).
 
+use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::error::Error;
 use crate::funcs::Funcs;
 use crate::lex::{Lexer, Token, TokenKind};
 use crate::node::{
-    Action, Branch, Chain, Command, Decl, Expr, Field, Function, Node, Pipe, TemplateCall, Text, Tree,
-    Variable,
+    Action, Branch, Chain, Command, Decl, Escaped, Expr, Field, Function, Node, Pipe, Span, TemplateCall,
+    Tree, Variable,
 };
 use crate::number;
 use crate::printf;
@@ -25,7 +26,7 @@ const MAX_PARENS: usize = 10_000;
 /// Parses `text` and returns its trees: those of its definitions, and last its own.
 pub(crate) fn parse(
     name: &str,
-    text: &[u8],
+    text: &Arc<[u8]>,
     funcs: &Funcs,
     guard: StackGuard,
 ) -> Result<Vec<Arc<Tree>>, Error> {
@@ -35,7 +36,7 @@ pub(crate) fn parse(
     let none = Token { kind: TokenKind::Eof, start: 0, end: 0, line: 0 };
     let mut parser = Parser {
         source: text,
-        text: text.into(),
+        text: text.clone(),
         name: name.into(),
         lexer,
         funcs,
@@ -73,8 +74,8 @@ enum Item {
 
 /// What is known of the template body that is being parsed.
 #[derive(Default)]
-struct Body {
-    vars: Vars,
+struct Body<'t> {
+    vars: Vars<'t>,
     /// The line of the left delimiter of the current action; 0 outside.
     action_line: usize,
     range_depth: usize,
@@ -82,37 +83,49 @@ struct Body {
 }
 
 /// The variables in scope.
-struct Vars {
-    names: Vec<(Box<str>, Option<usize>)>,
+struct Vars<'t> {
+    names: Vec<(&'t str, Option<usize>)>,
     /// How many slots are taken.
     slots: usize,
 }
 
-impl Default for Vars {
+impl Default for Vars<'_> {
     fn default() -> Self {
-        Self { names: vec![("$".into(), Some(0))], slots: 1 }
+        Self { names: vec![("$", Some(0))], slots: 1 }
     }
 }
 
-impl Vars {
+impl<'t> Vars<'t> {
     /// Whether Go's parser knows the name, and the slot of the innermost variable that has it.
     fn find(&self, name: &str) -> (bool, Option<usize>) {
-        let mut same = self.names.iter().rev().filter(|(known, _)| &**known == name).peekable();
+        let mut same = self.names.iter().rev().filter(|(known, _)| *known == name).peekable();
         (same.peek().is_some(), same.find_map(|(_, slot)| *slot))
     }
 
     /// Makes the name known without a variable: Go's parser takes `$x` in `$x := $x` for the new one, but the
     /// variable comes into being only when the pipeline has been evaluated.
-    fn announce(&mut self, name: &str) {
-        self.names.push((name.into(), None));
+    fn announce(&mut self, name: &'t str) {
+        self.names.push((name, None));
     }
 
-    fn declare(&mut self, name: &str) -> usize {
+    fn declare(&mut self, name: &'t str) -> usize {
         let slot = self.slots;
         self.slots += 1;
-        self.names.push((name.into(), Some(slot)));
+        self.names.push((name, Some(slot)));
         slot
     }
+}
+
+/// The variables before the `:=` or `=` of a pipeline.
+#[derive(Default)]
+struct Declared {
+    /// They exist already.
+    is_assign: bool,
+    variables: Vec<Token>,
+}
+
+fn word(source: &[u8], token: Token) -> &str {
+    source.get(token.start..token.end).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()
 }
 
 struct Parser<'t> {
@@ -125,7 +138,7 @@ struct Parser<'t> {
     /// Three tokens of look-ahead, the nearest one last.
     token: [Token; 3],
     peek_count: usize,
-    body: Body,
+    body: Body<'t>,
     trees: Vec<Arc<Tree>>,
 }
 
@@ -179,9 +192,13 @@ impl<'t> Parser<'t> {
         self.source.get(token.start..token.end).unwrap_or_default()
     }
 
+    fn span(token: Token) -> Span {
+        Span::new(token.start, token.end)
+    }
+
     /// The text of an identifier, field or variable: the lexer takes nothing else than UTF-8 for one.
     fn word(&self, token: Token) -> &'t str {
-        std::str::from_utf8(self.bytes(token)).unwrap_or_default()
+        word(self.source, token)
     }
 
     fn error<T>(&self, message: impl Into<String>) -> Result<T, Error> {
@@ -334,7 +351,7 @@ impl<'t> Parser<'t> {
     fn text_or_action(&mut self) -> Result<Item, Error> {
         let token = self.next_non_space();
         match token.kind {
-            TokenKind::Text => Ok(Item::Node(Node::Text(self.bytes(token).into()))),
+            TokenKind::Text => Ok(Item::Node(Node::Text(Self::span(token)))),
             TokenKind::LeftDelim => {
                 self.body.action_line = token.line;
                 let item = self.action()?;
@@ -454,23 +471,24 @@ impl<'t> Parser<'t> {
 
     fn pipeline(&mut self, context: &str, end: TokenKind) -> Result<Pipe, Error> {
         self.check_depth()?;
-        let mut pipe =
-            Pipe { pos: self.peek_non_space().start, is_assign: false, decl: Vec::new(), cmds: Vec::new() };
-        while self.declaration(&mut pipe, context)? {}
+        let pos = self.peek_non_space().start;
+        let mut declared = Declared::default();
+        while self.declaration(&mut declared, context)? {}
+        // Nearly every pipeline is one command.
+        let mut cmds = Vec::with_capacity(1);
         loop {
             let token = self.next_non_space();
             match token.kind {
                 kind if kind == end => {
-                    self.check_pipeline(&pipe, context)?;
-                    for decl in &mut pipe.decl {
-                        let vars = &mut self.body.vars;
-                        decl.slot = if pipe.is_assign {
-                            vars.find(&decl.name).1
-                        } else {
-                            Some(vars.declare(&decl.name))
-                        };
-                    }
-                    return Ok(pipe);
+                    self.check_pipeline(&cmds, context)?;
+                    let Declared { is_assign, variables } = declared;
+                    let vars = &mut self.body.vars;
+                    let decl = variables.into_iter().map(|variable| {
+                        let name = word(self.source, variable);
+                        let slot = if is_assign { vars.find(name).1 } else { Some(vars.declare(name)) };
+                        Decl { name: Self::span(variable), slot }
+                    });
+                    return Ok(Pipe { pos, is_assign, decl: decl.collect(), cmds: cmds.into() });
                 }
                 TokenKind::Bool
                 | TokenKind::CharConstant
@@ -485,8 +503,7 @@ impl<'t> Parser<'t> {
                 | TokenKind::Variable
                 | TokenKind::LeftParen => {
                     self.backup();
-                    let command = self.command()?;
-                    pipe.cmds.push(command);
+                    cmds.push(self.command()?);
                 }
                 _ => return self.unexpected(token, context),
             }
@@ -494,7 +511,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Parses a declared variable at the start of a pipeline, if there is one; whether another may follow.
-    fn declaration(&mut self, pipe: &mut Pipe, context: &str) -> Result<bool, Error> {
+    fn declaration(&mut self, declared: &mut Declared, context: &str) -> Result<bool, Error> {
         let variable = self.peek_non_space();
         if variable.kind != TokenKind::Variable {
             return Ok(false);
@@ -507,17 +524,17 @@ impl<'t> Parser<'t> {
         let name = self.word(variable);
         match next.kind {
             TokenKind::Assign | TokenKind::Declare => {
-                pipe.is_assign = next.kind == TokenKind::Assign;
+                declared.is_assign = next.kind == TokenKind::Assign;
                 self.next_non_space();
-                pipe.decl.push(Decl { name: name.into(), slot: None });
+                declared.variables.push(variable);
                 self.body.vars.announce(name);
                 Ok(false)
             }
             TokenKind::Char if self.bytes(next) == b"," => {
                 self.next_non_space();
-                pipe.decl.push(Decl { name: name.into(), slot: None });
+                declared.variables.push(variable);
                 self.body.vars.announce(name);
-                if context != "range" || pipe.decl.len() >= 2 {
+                if context != "range" || declared.variables.len() >= 2 {
                     return self.error(format!("too many declarations in {context}"));
                 }
                 let follows = self.peek_non_space().kind;
@@ -537,15 +554,22 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn check_pipeline(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
-        if pipe.cmds.is_empty() {
+    fn check_pipeline(&self, cmds: &[Command], context: &str) -> Result<(), Error> {
+        if cmds.is_empty() {
             return self.error(format!("missing value for {context}"));
         }
         // Only the first command may begin with what cannot be called.
-        for (i, command) in pipe.cmds.iter().enumerate().skip(1) {
+        for (i, command) in cmds.iter().enumerate().skip(1) {
             let constant = matches!(
                 command.args.first(),
-                Some(Expr::Bool(..) | Expr::Dot(_) | Expr::Nil(_) | Expr::Number(_) | Expr::String(_))
+                Some(
+                    Expr::Bool(..)
+                        | Expr::Dot(_)
+                        | Expr::Nil(_)
+                        | Expr::Number(_)
+                        | Expr::String(_)
+                        | Expr::Escaped(_)
+                )
             );
             if constant {
                 return self.error(format!("non executable command in pipeline stage {}", i + 1));
@@ -555,11 +579,12 @@ impl<'t> Parser<'t> {
     }
 
     fn command(&mut self) -> Result<Command, Error> {
-        let mut command = Command { pos: self.peek_non_space().start, args: Vec::new() };
+        let pos = self.peek_non_space().start;
+        let mut args = Vec::with_capacity(1);
         loop {
             self.peek_non_space(); // skips leading spaces
             if let Some(operand) = self.operand()? {
-                command.args.push(operand);
+                args.push(operand);
             }
             let token = self.next();
             match token.kind {
@@ -570,11 +595,10 @@ impl<'t> Parser<'t> {
             }
             break;
         }
-        if command.args.is_empty() {
+        if args.is_empty() {
             return self.error("empty command");
         }
-        command.args.shrink_to_fit();
-        Ok(command)
+        Ok(Command { pos, args: args.into() })
     }
 
     /// A term with the fields that follow it.
@@ -584,31 +608,31 @@ impl<'t> Parser<'t> {
         if first.kind != TokenKind::Field {
             return Ok(Some(term));
         }
-        let mut fields: Vec<Box<str>> = Vec::new();
+        let mut last = first;
         while self.peek().kind == TokenKind::Field {
-            let token = self.next();
-            fields.push(field_name(self.word(token)));
+            last = self.next();
         }
         // Go: a chain on a field or variable extends it, and moves its position to the second segment.
         let pos = first.start;
         Ok(Some(match term {
-            Expr::Field(mut field) => {
-                field.pos = pos;
-                field.names.append(&mut fields);
-                Expr::Field(field)
-            }
+            Expr::Field(field) => Expr::Field(Field::new(pos, Span::new(field.names.start(), last.end))),
             Expr::Variable(mut variable) => {
                 variable.pos = pos;
-                variable.fields = fields;
+                variable.fields = Span::new(pos, last.end);
                 Expr::Variable(variable)
             }
-            Expr::Bool(..) | Expr::String(_) | Expr::Number(_) | Expr::Nil(_) | Expr::Dot(_) => {
+            Expr::Bool(..)
+            | Expr::String(_)
+            | Expr::Escaped(_)
+            | Expr::Number(_)
+            | Expr::Nil(_)
+            | Expr::Dot(_) => {
                 let mut text = Vec::new();
-                term.write(&mut text);
+                term.write(&mut text, self.source);
                 let quoted = printf::quote(&text);
                 return self.error(format!("unexpected . after term {}", String::from_utf8_lossy(&quoted)));
             }
-            base => Expr::Chain(Box::new(Chain { pos, base, fields })),
+            base => Expr::Chain(Box::new(Chain { pos, base, fields: Span::new(pos, last.end) })),
         }))
     }
 
@@ -625,11 +649,10 @@ impl<'t> Parser<'t> {
                 if !known {
                     return self.error(format!("undefined variable \"{name}\""));
                 }
-                Expr::Variable(Box::new(Variable { pos, name: name.into(), slot, fields: Vec::new() }))
+                let fields = Span::new(token.end, token.end);
+                Expr::Variable(Box::new(Variable { pos, name: Self::span(token), slot, fields }))
             }
-            TokenKind::Field => {
-                Expr::Field(Box::new(Field { pos, names: vec![field_name(self.word(token))] }))
-            }
+            TokenKind::Field => Expr::Field(Field::new(pos, Self::span(token))),
             TokenKind::Bool => Expr::Bool(pos, self.bytes(token) == b"true"),
             TokenKind::CharConstant | TokenKind::Complex | TokenKind::Number => {
                 match number::parse_number(pos, self.bytes(token), token.kind) {
@@ -647,9 +670,10 @@ impl<'t> Parser<'t> {
                 Expr::Pipe(Box::new(pipe))
             }
             TokenKind::String | TokenKind::RawString => {
-                let quoted = self.bytes(token);
-                match number::unquote(quoted) {
-                    Ok(text) => Expr::String(Box::new(Text { pos, quoted: quoted.into(), text })),
+                let quoted = Self::span(token);
+                match number::unquote(self.bytes(token)) {
+                    Ok(Cow::Borrowed(_)) => Expr::String(quoted),
+                    Ok(Cow::Owned(text)) => Expr::Escaped(Box::new(Escaped { quoted, text: text.into() })),
                     Err(message) => return self.error(message),
                 }
             }
@@ -662,16 +686,11 @@ impl<'t> Parser<'t> {
 
     fn function(&self, token: Token) -> Result<Expr, Error> {
         let name = self.word(token);
-        match self.funcs.get(name) {
-            Some(func) => {
-                Ok(Expr::Function(Box::new(Function { pos: token.start, name: name.into(), func: *func })))
+        match self.funcs.get_named(name) {
+            Some((name, func)) => {
+                Ok(Expr::Function(Box::new(Function { pos: token.start, name, func: *func })))
             }
             None => self.error(format!("function \"{name}\" not defined")),
         }
     }
-}
-
-/// The name in a field token, which begins with a dot.
-fn field_name(token: &str) -> Box<str> {
-    token.strip_prefix('.').unwrap_or(token).into()
 }

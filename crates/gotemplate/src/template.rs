@@ -59,7 +59,15 @@ impl TemplateSet {
     /// When the text is not a template, names an unknown function, or defines a template twice; the set is then
     /// unchanged.
     pub fn parse(&mut self, name: &str, text: impl AsRef<[u8]>, funcs: &Funcs) -> Result<(), Error> {
-        let trees = parse::parse(name, text.as_ref(), funcs, StackGuard::new(PARSE_STACK))?;
+        self.parse_shared(name, &text.as_ref().into(), funcs)
+    }
+
+    /// As [`TemplateSet::parse`], of a text that somebody else holds too: it is not copied.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_shared(&mut self, name: &str, text: &Arc<[u8]>, funcs: &Funcs) -> Result<(), Error> {
+        let trees = parse::parse(name, text, funcs, StackGuard::new(PARSE_STACK))?;
         self.add(&trees);
         Ok(())
     }

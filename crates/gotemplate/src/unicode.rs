@@ -8,10 +8,18 @@
 pub(crate) const RUNE_ERROR: u32 = 0xfffd;
 
 /// The first rune of `bytes` and its width; `(RUNE_ERROR, 1)` for an invalid byte, `(RUNE_ERROR, 0)` at the end.
+#[inline]
 pub(crate) fn decode(bytes: &[u8]) -> (u32, usize) {
-    let Some(&first) = bytes.first() else { return (RUNE_ERROR, 0) };
+    match bytes.first() {
+        None => (RUNE_ERROR, 0),
+        Some(&first) if first < 0x80 => (u32::from(first), 1),
+        Some(&first) => decode_long(bytes, first),
+    }
+}
+
+/// As [`decode`], for a rune of more than one byte.
+fn decode_long(bytes: &[u8], first: u8) -> (u32, usize) {
     let width = match first {
-        0..=0x7f => return (u32::from(first), 1),
         0xc2..=0xdf => 2,
         0xe0..=0xef => 3,
         0xf0..=0xf4 => 4,
@@ -24,6 +32,11 @@ pub(crate) fn decode(bytes: &[u8]) -> (u32, usize) {
 
 /// The last rune of `bytes` and its width, as [`decode`].
 pub(crate) fn decode_last(bytes: &[u8]) -> (u32, usize) {
+    if let Some(&last) = bytes.last()
+        && last < 0x80
+    {
+        return (u32::from(last), 1);
+    }
     for width in 2..=4.min(bytes.len()) {
         let tail = bytes.get(bytes.len() - width..).unwrap_or_default();
         let (rune, decoded) = decode(tail);
@@ -31,11 +44,7 @@ pub(crate) fn decode_last(bytes: &[u8]) -> (u32, usize) {
             return (rune, width);
         }
     }
-    match bytes.last() {
-        Some(&last) if last < 0x80 => (u32::from(last), 1),
-        Some(_) => (RUNE_ERROR, 1),
-        None => (RUNE_ERROR, 0),
-    }
+    (RUNE_ERROR, usize::from(!bytes.is_empty()))
 }
 
 /// The runes of `bytes` with their widths.

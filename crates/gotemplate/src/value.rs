@@ -26,7 +26,8 @@ impl Str {
 
     /// The text, with invalid UTF-8 replaced by U+FFFD.
     pub fn to_string_lossy(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        // The library's function takes bytes one by one even where all of them are good.
+        self.to_str().map_or_else(|| String::from_utf8_lossy(&self.0), Cow::Borrowed)
     }
 
     /// Length in bytes, as Go's `len`.

@@ -246,11 +246,48 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
 /// Builds the plain tree; containers come after what they hold, so nothing recurses.
 pub(crate) fn tree(document: Document<'_>) -> Value {
+    build(document, |_| true)
+}
+
+/// As [`tree`], but of a map only the entries whose keys are wanted.
+pub(crate) fn partial_tree(mut document: Document<'_>, wanted: impl Fn(&str) -> bool) -> Value {
+    let Some(Item::Object(range)) = document.items.get(document.root).cloned() else { return tree(document) };
+    let key = |entry: &Entry| match document.items.get(entry.key) {
+        Some(Item::String(key)) => &**key,
+        _ => "",
+    };
+    let entries = document.entries.get(range).unwrap_or_default();
+    let kept: Vec<Entry> = entries.iter().filter(|entry| wanted(key(entry))).copied().collect();
+    let mut needed = vec![false; document.items.len()];
+    let mut pending: Vec<usize> = kept.iter().flat_map(|entry| [entry.key, entry.item]).collect();
+    pending.push(document.root);
+    let first = document.entries.len();
+    document.entries.extend(kept);
+    if let Some(root) = document.items.get_mut(document.root) {
+        *root = Item::Object(first..document.entries.len());
+    }
+    while let Some(index) = pending.pop() {
+        let Some(mark) = needed.get_mut(index).filter(|mark| !**mark) else { continue };
+        *mark = true;
+        if let Some(Item::Array(range) | Item::Object(range)) = document.items.get(index) {
+            let entries = document.entries.get(range.clone()).unwrap_or_default();
+            pending.extend(entries.iter().flat_map(|entry| [entry.key, entry.item]));
+        }
+    }
+    build(document, |index| needed.get(index).is_some_and(|needed| *needed))
+}
+
+/// Builds the items that are needed.
+fn build(document: Document<'_>, needed: impl Fn(usize) -> bool) -> Value {
     let Document { items, entries, root, .. } = document;
     let mut values: Vec<Value> = Vec::with_capacity(items.len());
     let take =
         |values: &mut Vec<Value>, index: usize| values.get_mut(index).map(std::mem::take).unwrap_or_default();
-    for item in items {
+    for (index, item) in items.into_iter().enumerate() {
+        if !needed(index) {
+            values.push(Value::Null);
+            continue;
+        }
         let value = match item {
             Item::Null => Value::Null,
             Item::Bool(value) => Value::Bool(value),

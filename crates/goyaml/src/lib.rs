@@ -105,6 +105,27 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
     Ok(de::tree(document))
 }
 
+/// As [`parse`], but of a map only the entries whose keys are wanted: the rest is checked, and costs nothing more.
+///
+/// # Errors
+///
+/// As [`parse`].
+///
+/// # Examples
+///
+/// ```
+/// use pintle_goyaml::{Value, parse_some};
+///
+/// let value = parse_some(b"{a: 1, b: {c: [2]}}", |key| key == "a")?;
+/// assert_eq!(value, Value::Object([("a".to_owned(), Value::Int(1))].into()));
+/// # Ok::<(), pintle_goyaml::Error>(())
+/// ```
+pub fn parse_some(text: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Value, Error> {
+    let source = reader::decode(text);
+    let document = read(&source)?;
+    Ok(de::partial_tree(document, wanted))
+}
+
 /// Reads every document of `text`, split at lines that start with `---` as Helm v4
 /// `pkg/chart/v2/loader/load.go:LoadValues` does.
 ///

@@ -10,8 +10,11 @@ use crate::go::{Outcome, failure};
 use crate::{limit, unicode};
 
 /// The system's randomness.
+///
+/// Asked of the kernel: aws-lc's generator first measures the processor's jitter, for every thread anew, which takes
+/// longer than rendering a large chart.
 pub(crate) fn system(buffer: &mut [u8]) -> Result<(), String> {
-    aws_lc_rs::rand::fill(buffer).map_err(|_| "no randomness available".to_owned())
+    getrandom::fill(buffer).map_err(|_| "no randomness available".to_owned())
 }
 
 /// Uniform numbers below a bound, from blocks of random bytes.

@@ -87,7 +87,7 @@ fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<Chart>, V
     let mut layers = Vec::with_capacity(files.len());
     for name in files {
         if name == "values.yaml" {
-            layers.push(chart.values.clone());
+            layers.push(Values::clone(&chart.values));
             continue;
         }
         let file = chart.files.iter().find(|f| &*f.name == name.as_str()).ok_or_else(|| {
@@ -102,6 +102,6 @@ fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<Chart>, V
         layers.push(layer);
     }
     let mut chart = Chart::clone(chart);
-    chart.values = merge_layers(layers);
+    chart.values = Arc::new(merge_layers(layers));
     Ok((Arc::new(chart), inputs.values.clone()))
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::{At, MissingKey, Operand, State};
 use crate::error::{Error, FuncError};
 use crate::funcs::{Signature, Special, Type};
-use crate::node::{Chain, Command, Decl, Expr, Function, Number, Pipe, Variable};
+use crate::node::{Chain, Command, Decl, Expr, Function, Number, Pipe, Span, Variable};
 use crate::value::{ElemType, Map, MapType, Method, Object, Value};
 
 /// The arguments of a call: what is written after the function, and what the pipeline brings.
@@ -46,7 +46,7 @@ impl<'set> State<'set, '_> {
         let value = value.unwrap_or_else(Operand::invalid);
         for decl in &pipe.decl {
             if pipe.is_assign && !decl.slot.is_some_and(|slot| self.has_var(slot)) {
-                return self.undefined(&decl.name);
+                return self.undefined(decl.name);
             }
             self.set_var(decl, value.clone())?;
         }
@@ -57,12 +57,13 @@ impl<'set> State<'set, '_> {
         matches!(self.vars.get(self.base + slot), Some(Some(_)))
     }
 
-    fn undefined<T>(&self, name: &str) -> Result<T, Error> {
+    fn undefined<T>(&self, name: Span) -> Result<T, Error> {
+        let name = String::from_utf8_lossy(name.of(&self.tree.text));
         self.error(format!("undefined variable: {name}"))
     }
 
     pub(super) fn set_var(&mut self, decl: &Decl, value: Operand) -> Result<(), Error> {
-        let Some(slot) = decl.slot else { return self.undefined(&decl.name) };
+        let Some(slot) = decl.slot else { return self.undefined(decl.name) };
         let index = self.base + slot;
         if index >= self.vars.len() {
             self.vars.resize(index + 1, None);
@@ -107,7 +108,13 @@ impl<'set> State<'set, '_> {
         if args.is_empty() {
             return Ok(());
         }
-        self.error(format!("can't give argument to non-function {}", text_of(first)))
+        self.error(format!("can't give argument to non-function {}", self.text_of(first)))
+    }
+
+    fn text_of(&self, expr: &Expr) -> String {
+        let mut text = Vec::new();
+        expr.write(&mut text, &self.tree.text);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// A constant where any type will do.
@@ -115,10 +122,12 @@ impl<'set> State<'set, '_> {
         self.at = At::Expr(expr);
         let value = match expr {
             Expr::Bool(_, truth) => Value::Bool(*truth),
-            Expr::String(text) => Value::string(&*text.text),
+            Expr::String(_) | Expr::Escaped(_) => {
+                Value::string(expr.string(&self.tree.text).unwrap_or_default())
+            }
             Expr::Number(number) => self.ideal_constant(number)?,
             _ => {
-                let text = text_of(expr);
+                let text = self.text_of(expr);
                 return self.error(format!("can't handle assignment of {text} to empty interface argument"));
             }
         };
@@ -147,13 +156,13 @@ impl<'set> State<'set, '_> {
     fn eval_path(&mut self, dot: &Operand, expr: &'set Expr, args: Args<'set>) -> Result<Operand, Error> {
         self.at = At::Expr(expr);
         match expr {
-            Expr::Field(field) => self.eval_fields(dot, dot, expr, &field.names, args),
+            Expr::Field(field) => self.eval_fields(dot, dot, expr, field.names, args),
             Expr::Variable(variable) => self.eval_variable(dot, variable, expr, args),
             Expr::Chain(chain) => {
                 let base = self.eval_chain_base(dot, chain)?;
-                self.eval_fields(dot, &base, expr, &chain.fields, args)
+                self.eval_fields(dot, &base, expr, chain.fields, args)
             }
-            _ => self.error(format!("can't evaluate command {}", text_of(expr))),
+            _ => self.error(format!("can't evaluate command {}", self.text_of(expr))),
         }
     }
 
@@ -177,14 +186,14 @@ impl<'set> State<'set, '_> {
         args: Args<'set>,
     ) -> Result<Operand, Error> {
         let found = variable.slot.and_then(|slot| self.vars.get(self.base + slot)).and_then(Option::as_ref);
-        let Some(value) = found.cloned() else { return self.undefined(&variable.name) };
+        let Some(value) = found.cloned() else { return self.undefined(variable.name) };
         if variable.fields.is_empty() {
             if !args.is_empty() {
-                return self.error(format!("can't give argument to non-function {}", text_of(expr)));
+                return self.error(format!("can't give argument to non-function {}", self.text_of(expr)));
             }
             return Ok(value);
         }
-        self.eval_fields(dot, &value, expr, &variable.fields, args)
+        self.eval_fields(dot, &value, expr, variable.fields, args)
     }
 
     /// `.X.Y.Z`, possibly followed by arguments. `dot` is where arguments are evaluated, `receiver` what is walked.
@@ -193,18 +202,20 @@ impl<'set> State<'set, '_> {
         dot: &Operand,
         receiver: &Operand,
         expr: &'set Expr,
-        names: &'set [Box<str>],
+        names: Span,
         args: Args<'set>,
     ) -> Result<Operand, Error> {
-        let Some((last, names)) = names.split_last() else { return Ok(receiver.clone()) };
-        let Some((first, names)) = names.split_first() else {
-            return self.eval_field(dot, last, expr, args, receiver);
-        };
-        let mut value = self.eval_field(dot, first, expr, Args::NONE, receiver)?;
-        for name in names {
-            value = self.eval_field(dot, name, expr, Args::NONE, &value)?;
+        let tree = self.tree;
+        // The lexer takes nothing else than UTF-8 for a name.
+        let names = std::str::from_utf8(names.of(&tree.text)).unwrap_or_default();
+        // Every name has its dot in front, so the first piece is empty.
+        let Some((before, last)) = names.rsplit_once('.') else { return Ok(receiver.clone()) };
+        let mut walked = None;
+        for name in before.split('.').skip(1) {
+            walked =
+                Some(self.eval_field(dot, name, expr, Args::NONE, walked.as_ref().unwrap_or(receiver))?);
         }
-        self.eval_field(dot, last, expr, args, &value)
+        self.eval_field(dot, last, expr, args, walked.as_ref().unwrap_or(receiver))
     }
 
     fn eval_field(
@@ -323,7 +334,7 @@ impl<'set> State<'set, '_> {
         at: At<'set>,
         args: Args<'set>,
     ) -> Result<Operand, Error> {
-        let (name, func) = (&*function.name, &function.func);
+        let (name, func) = (function.name, &function.func);
         match func.special {
             Special::None => {}
             Special::And | Special::Or => {
@@ -373,7 +384,7 @@ impl<'set> State<'set, '_> {
         args: Args<'set>,
     ) -> Result<Operand, Error> {
         let callee = match (args.rest.first(), &args.last) {
-            (Some(first), _) => text_of(first),
+            (Some(first), _) => self.text_of(first),
             (None, Some(Operand { value: Value::String(text), .. })) => text.to_string_lossy().into_owned(),
             (None, Some(last)) => format!("<{} Value>", last.value.type_name()),
             (None, None) => String::new(),
@@ -483,7 +494,9 @@ impl<'set> State<'set, '_> {
     fn eval_typed_constant(&mut self, expr: &'set Expr, ty: Type) -> Result<Operand, Error> {
         let value = match (ty, expr) {
             (Type::Any | Type::Reflect, _) => return self.eval_constant(expr),
-            (Type::String, Expr::String(text)) => Some(Value::string(&*text.text)),
+            (Type::String, Expr::String(_) | Expr::Escaped(_)) => {
+                expr.string(&self.tree.text).map(Value::string)
+            }
             (Type::Bool, Expr::Bool(_, truth)) => Some(Value::Bool(*truth)),
             (Type::Int, Expr::Number(number)) => number.int.map(Value::int),
             (Type::Int64, Expr::Number(number)) => number.int.map(Value::int64),
@@ -498,7 +511,7 @@ impl<'set> State<'set, '_> {
         if let Some(value) = value {
             return Ok(Operand::plain(value));
         }
-        let text = text_of(expr);
+        let text = self.text_of(expr);
         self.error(match ty {
             Type::String => format!("expected string; found {text}"),
             Type::Bool => format!("expected bool; found {text}"),
@@ -558,10 +571,4 @@ fn can_be_nil(ty: Type) -> bool {
         Type::Object(name) => name.starts_with('*'),
         _ => false,
     }
-}
-
-fn text_of(expr: &Expr) -> String {
-    let mut text = Vec::new();
-    expr.write(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
 }

@@ -188,7 +188,7 @@ impl<'run> State<'_, 'run> {
     /// A nested error whose kind is [`ErrorKind::Parse`](crate::ErrorKind::Parse) when the text is not a template,
     /// another one when it fails.
     pub fn execute_text(&mut self, name: &str, text: &[u8], dot: &Value) -> Result<Vec<u8>, FuncError> {
-        if !text.windows(2).any(|pair| pair == b"{{") {
+        if memchr::memmem::find(text, b"{{").is_none() {
             self.charge(text.len())?;
             return Ok(text.to_vec());
         }
@@ -241,28 +241,29 @@ impl<'set, 'run> State<'set, 'run> {
     /// Where the current node stands.
     fn place(&self) -> Place {
         let mut node = Vec::new();
+        let source = &self.tree.text;
         let pos = match self.at {
             At::Nothing => 0,
             At::Node(at) => {
-                at.write(&mut node);
+                at.write(&mut node, source);
                 at.pos()
             }
             At::Action(action) => {
                 node.extend_from_slice(b"{{");
-                action.pipe.write(&mut node);
+                action.pipe.write(&mut node, source);
                 node.extend_from_slice(b"}}");
                 action.pos
             }
             At::Pipe(pipe) => {
-                pipe.write(&mut node);
+                pipe.write(&mut node, source);
                 pipe.pos
             }
             At::Command(command) => {
-                command.write(&mut node);
+                command.write(&mut node, source);
                 command.pos
             }
             At::Expr(expr) => {
-                expr.write(&mut node);
+                expr.write(&mut node, source);
                 expr.pos()
             }
         };
@@ -326,7 +327,7 @@ impl<'set, 'run> State<'set, 'run> {
             self.step()?;
             let flow = match node {
                 Node::Text(text) => {
-                    self.write(text)?;
+                    self.write(text.of(&self.tree.text))?;
                     Flow::Next
                 }
                 Node::Action(action) => {
@@ -514,7 +515,7 @@ impl RangeLoop<'_, '_, '_> {
         let state = &mut *self.state;
         state.step()?;
         // With two variables, the index comes first.
-        match self.branch.pipe.decl.as_slice() {
+        match &*self.branch.pipe.decl {
             [] => {}
             [only] => state.set_var(only, element.clone())?,
             [first, second, ..] => {

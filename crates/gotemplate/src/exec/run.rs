@@ -81,10 +81,10 @@ const STEPS_PER_LOOK: u64 = 1024;
 /// The trees of one text.
 type Trees = Rc<[Arc<Tree>]>;
 
-/// The texts of `tpl` that were parsed, by template name and text.
+/// The texts of `tpl` that were parsed, with the name under which each was.
 #[derive(Default)]
 struct ParsedTexts {
-    trees: HashMap<(Box<str>, Box<[u8]>), Trees>,
+    trees: HashMap<Box<[u8]>, (Box<str>, Trees)>,
     size: usize,
 }
 
@@ -141,17 +141,18 @@ impl<'run> Run<'run> {
 
     /// Parses a text, or finds it parsed: charts call `tpl` with the same few values again and again.
     pub(super) fn parse(&self, name: &str, text: &[u8]) -> Result<Trees, Error> {
-        let key = (Box::from(name), Box::from(text));
-        if let Some(trees) = self.texts.borrow().trees.get(&key) {
+        if let Some((known, trees)) = self.texts.borrow().trees.get(text)
+            && **known == *name
+        {
             return Ok(Rc::clone(trees));
         }
-        let trees: Trees = parse::parse(name, text, self.funcs, self.guard)?.into();
+        let trees: Trees = parse::parse(name, &text.into(), self.funcs, self.guard)?.into();
         let mut texts = self.texts.borrow_mut();
         if texts.size + text.len() > CACHED_TEXT {
             *texts = ParsedTexts::default();
         }
         texts.size += text.len();
-        texts.trees.insert(key, Rc::clone(&trees));
+        texts.trees.insert(text.into(), (name.into(), Rc::clone(&trees)));
         Ok(trees)
     }
 }

@@ -224,10 +224,10 @@ fn funcs() -> Funcs {
 }
 
 fn print(name: &str, text: &str, funcs: &Funcs) -> Result<String, Error> {
-    let trees = parse::parse(name, text.as_bytes(), funcs, StackGuard::new(1 << 20))?;
+    let trees = parse::parse(name, &text.as_bytes().into(), funcs, StackGuard::new(1 << 20))?;
     let mut out = Vec::new();
     for node in &trees.last().unwrap().root {
-        node.write(&mut out);
+        node.write(&mut out, text.as_bytes());
     }
     Ok(String::from_utf8(out).unwrap())
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is ever written to disk, and links are read as empty files, so an archive can reach nothing outside itself.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
 
@@ -65,6 +65,12 @@ impl Budget {
     }
 }
 
+/// How much is inflated at a time.
+const STREAM_BUFFER: usize = 64 << 10;
+
+/// How much memory a file gets before any of it has been read.
+const MAX_RESERVED: usize = 1 << 20;
+
 /// Reads the files of a gzipped tar.
 ///
 /// # Compatibility
@@ -79,7 +85,9 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<Vec<RawFile>, Er
     // The whole stream is bounded, headers and skipped entries included: a bomb of directories has no file bytes.
     // Tar adds at most two blocks a file, long names a few more.
     let stream_limit = budget.bytes_left().saturating_add(budget.files as u64 * 4096).saturating_add(1 << 20);
-    let mut archive = tar::Archive::new(Bounded { inner: MultiGzDecoder::new(bytes), left: stream_limit });
+    let stream = Bounded { inner: MultiGzDecoder::new(bytes), left: stream_limit };
+    // Tar reads headers block by block, and every call of the inflater copies its window.
+    let mut archive = tar::Archive::new(BufReader::with_capacity(STREAM_BUFFER, stream));
     let mut files = Vec::new();
     for entry in archive.entries().map_err(|source| broken(source, budget))? {
         let mut entry = entry.map_err(|source| broken(source, budget))?;
@@ -98,6 +106,8 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<Vec<RawFile>, Er
             if entry.size() > left {
                 return Err(budget.too_large());
             }
+            // What the header promises need not be there.
+            data.reserve_exact(usize::try_from(entry.size()).unwrap_or(usize::MAX).min(MAX_RESERVED));
             (&mut entry).take(left).read_to_end(&mut data).map_err(|source| broken(source, budget))?;
         }
         budget.take(data.len() as u64)?;

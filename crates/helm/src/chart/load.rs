@@ -1,6 +1,7 @@
 //! Files into a chart: which file is what, and the charts in `charts/`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::archive::{self, Budget, RawFile};
 use super::metadata::{Lock, Metadata, NULL_DEPENDENCY, NULL_MAINTAINER};
@@ -37,7 +38,7 @@ fn build(files: Vec<RawFile>, budget: &mut Budget) -> Result<Chart, Error> {
         lock: None,
         templates: Vec::new(),
         files: Vec::new(),
-        values: Values::default(),
+        values: Arc::default(),
         values_text: None,
         schema: None,
         dependencies: Vec::new(),
@@ -49,8 +50,9 @@ fn build(files: Vec<RawFile>, budget: &mut Budget) -> Result<Chart, Error> {
             "Chart.yaml" => {}
             "Chart.lock" => chart.lock = read_lock("Chart.lock", &file.data)?,
             "values.yaml" => {
-                chart.values = Values::from_yaml(&file.data)
+                let values = Values::from_yaml(&file.data)
                     .map_err(|error| Error::Parse { file: "values.yaml", message: error.to_string() })?;
+                chart.values = Arc::new(values);
                 chart.values_text = Some(file.data.into());
             }
             "values.schema.json" => chart.schema = Some(file.data.into()),

@@ -36,7 +36,7 @@ pub struct Chart {
     /// Everything that is none of the others, `crds/` included: what `.Files` shows.
     pub files: Vec<ChartFile>,
     /// The defaults, parsed.
-    pub values: Values,
+    pub values: Arc<Values>,
     /// `values.yaml` as it was written.
     pub values_text: Option<Arc<[u8]>>,
     /// `values.schema.json`.

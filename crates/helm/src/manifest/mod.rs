@@ -8,6 +8,7 @@ mod hook;
 mod order;
 mod split;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -150,7 +151,7 @@ impl Manifest {
     pub fn crds_text(&self) -> String {
         let mut text = String::new();
         for crd in &self.crds {
-            write_block(&mut text, &crd.path, &String::from_utf8_lossy(&crd.file.data));
+            write_block(&mut text, &crd.path, &lossy(&crd.file.data));
         }
         text
     }
@@ -221,7 +222,12 @@ fn flatten(
 impl Head {
     /// Reads the head of a document; the message is Go's.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
-        let document = pintle_goyaml::parse(text).map_err(|error| error.to_string())?;
+        // Go matches the names of fields without regard to case, by Unicode's rules.
+        let wanted = |key: &str| {
+            !key.is_ascii()
+                || ["apiVersion", "kind", "metadata"].iter().any(|name| name.eq_ignore_ascii_case(key))
+        };
+        let document = pintle_goyaml::parse_some(text, wanted).map_err(|error| error.to_string())?;
         let mut decoder = Decoder::new("SimpleHead");
         let mut head = Self::default();
         match &document {
@@ -246,6 +252,11 @@ impl Head {
         decoder.finish()?;
         Ok(head)
     }
+}
+
+/// `String::from_utf8_lossy`, which takes bytes one by one even where all of them are good.
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Writes one block of a manifest's text.

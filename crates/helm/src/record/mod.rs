@@ -277,7 +277,7 @@ impl RecordChart {
             metadata: chart.metadata.clone(),
             lock: chart.lock.clone(),
             templates: files(&chart.templates),
-            values: chart.values.clone(),
+            values: Values::clone(&chart.values),
             schema: chart.schema.as_ref().map(|schema| schema.to_vec()),
             files: files(&chart.files),
         }

@@ -109,21 +109,21 @@ fn host<'run>(state: &State<'_, 'run>) -> Option<&'run Host> {
 }
 
 fn include(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
-    let name = bytes(args).to_vec();
+    let name = args.first().and_then(Value::as_str).cloned().unwrap_or_default();
     let dot = args.get(1).unwrap_or(&Value::Nil);
     let host = host(state);
     if let Some(host) = host {
         let mut included = host.included.borrow_mut();
         let count = included.entry(name.clone()).or_default();
         if *count > MAX_INCLUDES {
-            let name = String::from_utf8_lossy(&name);
+            let name = name.to_string_lossy();
             return Err(FuncError::Message(format!(
                 "rendering template has a nested reference name: {name}: unable to execute template"
             )));
         }
         *count += 1;
     }
-    let result = state.include_str(&String::from_utf8_lossy(&name), dot);
+    let result = state.include_str(&name.to_string_lossy(), dot);
     if let Some(host) = host
         && let Some(count) = host.included.borrow_mut().get_mut(&name)
     {

@@ -2,7 +2,8 @@
 //!
 //! Every template of the chart and of the charts below it is one named template of one set; all files but partials
 //! are executed, and what they write is sorted into a [`Manifest`]. Pure but for [`Lookup`]: no file, no network, no
-//! environment. Rendering runs on a thread of its own with a deep stack, so it may be called from anywhere.
+//! environment. It may be called from anywhere: where templates are nested deeper than the caller's stack allows,
+//! rendering begins anew on a thread with a deep one.
 
 mod capabilities;
 mod chart_struct;
@@ -20,10 +21,11 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use pintle_gotemplate::{Funcs, MissingKey, Options, RECOMMENDED_STACK, TemplateSet};
+use pintle_gotemplate::{Funcs, Limit, MissingKey, Options, RECOMMENDED_STACK, Str, TemplateSet};
 use pintle_sprig::Environment;
 use pintle_sprig::impure::{MAX_KEPT_BYTES, MAX_USES};
 
@@ -152,6 +154,10 @@ const MAX_NESTING: usize = 4_000;
 /// The stack that this nesting may need.
 const STACK: usize = 4 * RECOMMENDED_STACK;
 
+/// The stack that nearly every chart is content with: less than tokio's threads have. A thread for every render would
+/// cost more than rendering a small chart.
+const SHALLOW_STACK: usize = 1536 << 10;
+
 /// Renders a chart.
 ///
 /// `chart` and `values` are those of [`Coalesced`](crate::values::Coalesced).
@@ -176,13 +182,20 @@ pub fn render(
             found: capabilities.kube_version.version.clone(),
         });
     }
-    let stack = if Engine::check(chart)? { jinja::STACK } else { STACK };
-    let render = || render_here(chart, values, facts, capabilities, lookup, options);
+    let deep = if Engine::check(chart)? { jinja::STACK } else { STACK };
+    let render = |stack| render_here(chart, values, facts, capabilities, lookup, options, stack);
+    if let Some(stack) = stacker::remaining_stack().filter(|&left| left >= SHALLOW_STACK && deep == STACK) {
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| render(stack)))
+            .unwrap_or_else(|panic| Err(RenderError::Panicked { message: panic_text(&*panic) }));
+        if !matches!(result, Err(RenderError::LimitExceeded { limit: Limit::Depth, .. })) {
+            return result;
+        }
+    }
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("render".to_owned())
-            .stack_size(stack)
-            .spawn_scoped(scope, render)
+            .stack_size(deep)
+            .spawn_scoped(scope, || render(deep))
             .map_err(|source| RenderError::Thread { source })?
             .join()
             .map_err(|panic| RenderError::Panicked { message: panic_text(&*panic) })?
@@ -198,7 +211,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 pub(crate) struct Host {
     lookup: Arc<dyn Lookup>,
     /// How often each name is being included right now.
-    included: RefCell<HashMap<Vec<u8>, usize>>,
+    included: RefCell<HashMap<Str, usize>>,
 }
 
 fn render_here(
@@ -208,6 +221,7 @@ fn render_here(
     capabilities: &Capabilities,
     lookup: &Arc<dyn Lookup>,
     options: &RenderOptions,
+    stack: usize,
 ) -> Result<Manifest, RenderError> {
     let templates = context::templates(chart, values, facts, capabilities, options.compat);
     let funcs = funcs(options.compat);
@@ -225,7 +239,7 @@ fn render_here(
         steps: options.steps,
         output: options.output_bytes,
         deadline: options.deadline,
-        ..pintle_gotemplate::Limits::for_stack(STACK)
+        ..pintle_gotemplate::Limits::for_stack(stack)
     };
     let engine_options = Options { missing_key: MissingKey::Zero, limits };
     let mut files = BTreeMap::new();
@@ -243,7 +257,7 @@ fn render_here(
                 let written = set
                     .execute(&template.name, &template.dot, funcs, &environment, &engine_options)
                     .map_err(|source| error::of_execution(&source, options.compat))?;
-                without_no_value(&written)
+                without_no_value(written)
             }
         };
         if template.name.ends_with("NOTES.txt") {
@@ -265,9 +279,13 @@ fn render_here(
     Ok(manifest)
 }
 
+const NO_VALUE: &str = "<no value>";
+
 /// Go prints a missing key as `<no value>`; Helm deletes the words, whoever wrote them.
-fn without_no_value(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).replace("<no value>", "")
+fn without_no_value(text: Vec<u8>) -> String {
+    let text = String::from_utf8(text)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    if text.contains(NO_VALUE) { text.replace(NO_VALUE, "") } else { text }
 }
 
 /// The function table: Go's, sprig's and Helm's.
@@ -310,7 +328,8 @@ impl ParsedTemplates {
         // Parsed without the lock: another release may do the same work, but none has to wait.
         let mut set = TemplateSet::new();
         for template in templates() {
-            set.parse(&template.name, &template.text, funcs).map_err(|source| error::of_parsing(&source))?;
+            set.parse_shared(&template.name, &template.text, funcs)
+                .map_err(|source| error::of_parsing(&source))?;
         }
         let mut sets = self.lock();
         if sets.len() >= MAX_SETS {

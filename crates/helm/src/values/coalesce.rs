@@ -72,7 +72,7 @@ fn with_first_documents(chart: &Arc<Chart>) -> Option<Arc<Chart>> {
         let text = chart.values_text.as_deref().unwrap_or_default();
         // It was read as a whole before, so it can be read in part.
         if let Ok(values) = Values::from_yaml_as(text, Compat::V3) {
-            chart.values = values;
+            chart.values = Arc::new(values);
         }
         chart.dependencies.iter_mut().for_each(cut);
     }
@@ -84,12 +84,12 @@ fn with_first_documents(chart: &Arc<Chart>) -> Option<Arc<Chart>> {
 }
 
 /// `values` over the defaults of `chart` and of the charts below it.
-pub(super) fn with_defaults(
-    chart: &Chart,
-    values: &Values,
+pub(super) fn with_defaults<'v>(
+    chart: &'v Chart,
+    values: &'v Values,
     rules: Rules,
     warnings: &mut Vec<String>,
-) -> Result<Table, Error> {
+) -> Result<Table<'v>, Error> {
     let table = Table::from_values(values);
     let mut walk = Walk { rules, warnings };
     walk.chart(chart, &table, "")?;
@@ -102,7 +102,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn chart(&mut self, chart: &Chart, target: &Table, prefix: &str) -> Result<(), Error> {
+    fn chart<'v>(&mut self, chart: &'v Chart, target: &Table<'v>, prefix: &str) -> Result<(), Error> {
         self.defaults(chart, target, prefix)?;
         for dependency in &chart.dependencies {
             let name = dependency.name();
@@ -114,7 +114,7 @@ impl Walk<'_> {
                 }
                 Some(Node::Table(section)) => section,
                 Some(Node::Leaf(value)) => {
-                    return Err(Error::SubchartSection { chart: name.to_owned(), value: go_bool(&value) });
+                    return Err(Error::SubchartSection { chart: name.to_owned(), value: go_bool(value) });
                 }
             };
             let prefix = concat(prefix, chart.name());
@@ -125,11 +125,11 @@ impl Walk<'_> {
     }
 
     /// Helm v4 `coalesceValues`.
-    fn defaults(&mut self, chart: &Chart, target: &Table, prefix: &str) -> Result<(), Error> {
+    fn defaults<'v>(&mut self, chart: &'v Chart, target: &Table<'v>, prefix: &str) -> Result<(), Error> {
         let prefix = concat(prefix, chart.name());
         for (key, default) in Table::from_values(&chart.values).entries() {
-            match target.get(&key) {
-                Some(own) if own.is_null() && !self.rules.merge => target.remove(&key),
+            match target.get(key) {
+                Some(own) if own.is_null() && !self.rules.merge => target.remove(key),
                 Some(Node::Table(own)) => match &default {
                     Node::Table(default) => {
                         // A subchart's section keeps its nulls: they meet the subchart's own defaults later.
@@ -141,7 +141,7 @@ impl Walk<'_> {
                         coalesce_tables(
                             &own,
                             default,
-                            &concat(&prefix, &key),
+                            &concat(&prefix, key),
                             Rules { merge, ..self.rules },
                             self.warnings,
                             0,
@@ -163,7 +163,7 @@ impl Walk<'_> {
                             table.remove_nulls();
                         }
                     }
-                    target.insert(&key, default);
+                    target.insert(key, default);
                 }
             }
         }
@@ -171,7 +171,7 @@ impl Walk<'_> {
     }
 
     /// Helm v4 `coalesceGlobals`: the parent's `global` into the section's.
-    fn globals(&mut self, section: &Table, parent: &Table, prefix: &str) -> Result<(), Error> {
+    fn globals<'v>(&mut self, section: &Table<'v>, parent: &Table<'v>, prefix: &str) -> Result<(), Error> {
         const GLOBAL: &str = "global";
         let own = match section.get(GLOBAL) {
             None => Table::default(),
@@ -190,19 +190,19 @@ impl Walk<'_> {
             }
         };
         for (key, node) in theirs.entries() {
-            match (&node, own.get(&key)) {
-                (Node::Table(theirs), None) => own.insert(&key, Node::Table(theirs.shallow_copy())),
+            match (&node, own.get(key)) {
+                (Node::Table(theirs), None) => own.insert(key, Node::Table(theirs.shallow_copy())),
                 (Node::Table(theirs), Some(Node::Table(mine))) => {
                     let merged = theirs.shallow_copy();
                     coalesce_tables(
                         &merged,
                         &mine,
-                        &concat(prefix, &key),
+                        &concat(prefix, key),
                         self.rules.merging(),
                         self.warnings,
                         0,
                     )?;
-                    own.insert(&key, Node::Table(merged));
+                    own.insert(key, Node::Table(merged));
                 }
                 (Node::Table(_), Some(Node::Leaf(_))) => {
                     self.warnings
@@ -211,7 +211,7 @@ impl Walk<'_> {
                 (Node::Leaf(_), Some(Node::Table(_))) => {
                     self.warnings.push(format!("key {key} is table. Skipping"));
                 }
-                (Node::Leaf(_), _) => own.insert(&key, node),
+                (Node::Leaf(_), _) => own.insert(key, node),
             }
         }
         section.insert(GLOBAL, Node::Table(own));

@@ -69,9 +69,18 @@ fn enable(
     }
     chart.dependencies = charts;
     let coalesced = with_defaults(chart, values, rules, warnings)?;
-    for dependency in &mut chart.metadata.dependencies {
-        by_tags(dependency, &coalesced, warnings);
-        by_condition(dependency, &coalesced, path, warnings);
+    let enabled: Vec<bool> = chart
+        .metadata
+        .dependencies
+        .iter()
+        .map(|dependency| {
+            let by_tags = by_tags(dependency, &coalesced, warnings).unwrap_or(dependency.enabled);
+            by_condition(dependency, &coalesced, path, warnings).unwrap_or(by_tags)
+        })
+        .collect();
+    let coalesced = coalesced.to_values()?;
+    for (dependency, enabled) in chart.metadata.dependencies.iter_mut().zip(enabled) {
+        dependency.enabled = enabled;
     }
     let disabled: Vec<String> = chart
         .metadata
@@ -82,7 +91,6 @@ fn enable(
         .collect();
     chart.dependencies.retain(|child| !disabled.iter().any(|name| name == child.name()));
     chart.metadata.dependencies.retain(|dependency| !disabled.contains(&dependency.name));
-    let coalesced = coalesced.to_values()?;
     for child in &mut chart.dependencies {
         let path = format!("{path}{}.", child.name());
         enable(child, &coalesced, &path, rules, warnings)?;
@@ -90,38 +98,39 @@ fn enable(
     Ok(())
 }
 
-fn by_tags(dependency: &mut Dependency, values: &Table, warnings: &mut Vec<String>) {
-    let Some(tags) = values.table("tags") else { return };
+/// What the tags say, if anybody uses tags.
+fn by_tags(dependency: &Dependency, values: &Table<'_>, warnings: &mut Vec<String>) -> Option<bool> {
+    let tags = values.table("tags")?;
     let (mut any_true, mut any_false) = (false, false);
     for tag in &dependency.tags {
         match tags.get(tag) {
             None => {}
-            Some(Node::Leaf(value)) if matches!(*value, Value::Bool(true)) => any_true = true,
-            Some(Node::Leaf(value)) if matches!(*value, Value::Bool(false)) => any_false = true,
+            Some(Node::Leaf(Value::Bool(true))) => any_true = true,
+            Some(Node::Leaf(Value::Bool(false))) => any_false = true,
             Some(_) => {
                 warnings.push(format!("returned non-bool value for tag {tag} of {}", dependency.name));
             }
         }
     }
-    dependency.enabled = any_true || !any_false;
+    Some(any_true || !any_false)
 }
 
-fn by_condition(dependency: &mut Dependency, values: &Table, path: &str, warnings: &mut Vec<String>) {
+/// What the first condition that is set says.
+fn by_condition(
+    dependency: &Dependency,
+    values: &Table<'_>,
+    path: &str,
+    warnings: &mut Vec<String>,
+) -> Option<bool> {
     for condition in dependency.condition.trim().split(',').filter(|condition| !condition.is_empty()) {
         match values.path_value(&format!("{path}{condition}")) {
             None => {}
-            Some(value) => match *value {
-                Value::Bool(enabled) => {
-                    dependency.enabled = enabled;
-                    return;
-                }
-                _ => warnings.push(format!(
-                    "returned non-bool value for condition {condition} of {}",
-                    dependency.name
-                )),
-            },
+            Some(Value::Bool(enabled)) => return Some(*enabled),
+            Some(_) => warnings
+                .push(format!("returned non-bool value for condition {condition} of {}", dependency.name)),
         }
     }
+    None
 }
 
 /// Whether a version satisfies a constraint; what cannot be parsed satisfies nothing.
@@ -141,36 +150,48 @@ fn import(chart: &mut Chart, rules: Rules, warnings: &mut Vec<String>) -> Result
         return Ok(());
     }
     let rules = rules.merging();
-    let values = with_defaults(chart, &Values::default(), rules, warnings)?;
+    let (none, normalised) = (Values::default(), normalised_imports(chart));
+    let values = with_defaults(chart, &none, rules, warnings)?;
     let imported = Table::default();
-    for dependency in &mut chart.metadata.dependencies {
-        let mut normalised = Vec::new();
-        for import in &dependency.import_values {
-            let (child, parent) = match import {
-                ImportValue::Export(name) => (format!("exports.{name}"), ".".to_owned()),
-                ImportValue::Path { child, parent } => (child.clone(), parent.clone()),
-                ImportValue::Other(_) => continue,
-            };
+    for (dependency, imports) in chart.metadata.dependencies.iter().zip(&normalised) {
+        for import in imports {
+            let ImportValue::Path { child, parent } = import else { continue };
             match values.table(&format!("{}.{child}", dependency.name)) {
                 None => warnings.push(format!("ImportValues missing table {child} of {}", dependency.name)),
                 Some(table) => {
-                    let table = nest(&parent, table);
+                    let table = nest(parent, table);
                     coalesce_tables(&imported, &table, "", rules, warnings, 0)?;
                 }
             }
-            normalised.push(ImportValue::Path { child, parent });
         }
-        dependency.import_values = normalised;
     }
     // The chart's own values win over what is imported. The copy cuts the ties to the children's tables.
-    let own = Table::from_values(&values.to_values()?);
+    let copy = values.to_values()?;
+    let own = Table::from_values(&copy);
     coalesce_tables(&own, &imported, "", rules, warnings, 0)?;
-    chart.values = own.to_values()?;
+    let own = own.to_values()?;
+    chart.values = Arc::new(own);
+    for (dependency, imports) in chart.metadata.dependencies.iter_mut().zip(normalised) {
+        dependency.import_values = imports;
+    }
     Ok(())
 }
 
+/// The imports of each dependency, all with both paths; without those that Helm skips.
+fn normalised_imports(chart: &Chart) -> Vec<Vec<ImportValue>> {
+    let normalise = |import: &ImportValue| match import {
+        ImportValue::Export(name) => {
+            Some(ImportValue::Path { child: format!("exports.{name}"), parent: ".".to_owned() })
+        }
+        ImportValue::Path { .. } => Some(import.clone()),
+        ImportValue::Other(_) => None,
+    };
+    let imports = |dependency: &Dependency| dependency.import_values.iter().filter_map(normalise).collect();
+    chart.metadata.dependencies.iter().map(imports).collect()
+}
+
 /// The table at `path` of a new, otherwise empty one.
-fn nest(path: &str, table: Table) -> Table {
+fn nest<'v>(path: &'v str, table: Table<'v>) -> Table<'v> {
     if path == "." {
         return table;
     }

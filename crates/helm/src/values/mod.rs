@@ -99,7 +99,7 @@ impl Values {
 
     /// The tree as JSON, with integral numbers written as integers, as Go writes them.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::Value::Object(self.0.iter().map(|(key, value)| (key.clone(), to_json(value))).collect())
+        object_to_json(&self.0)
     }
 
     /// Whether nothing is set.
@@ -228,10 +228,13 @@ pub(crate) fn to_json(value: &Value) -> serde_json::Value {
         Value::Float(number) => float_to_json(*number),
         Value::String(text) => text.as_str().into(),
         Value::Array(items) => items.iter().map(to_json).collect(),
-        Value::Object(entries) => serde_json::Value::Object(
-            entries.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
-        ),
+        Value::Object(entries) => object_to_json(entries),
     }
+}
+
+/// As [`to_json`], of a map.
+pub(crate) fn object_to_json(entries: &BTreeMap<String, Value>) -> serde_json::Value {
+    serde_json::Value::Object(entries.iter().map(|(key, value)| (key.clone(), to_json(value))).collect())
 }
 
 /// Go writes `1.0` as `1`.

@@ -1,7 +1,8 @@
 //! Values as Go has them while it merges: maps that several holders share.
 //!
 //! Helm's coalescing copies `global` one level deep only, so what a subchart's defaults add below that level shows
-//! up in the parent too. Shared tables give the same result without anybody having to think of it.
+//! up in the parent too. Shared tables give the same result without anybody having to think of it. What is no table
+//! stays where it is, in the chart or in the user's values, until the end.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,43 +16,44 @@ use crate::Compat;
 /// More entries than any chart's values have.
 const MAX_ENTRIES: usize = 2_000_000;
 
+/// What [`Node::NULL`] points at.
+static NULL: Value = Value::Null;
+
 /// A Go map: shared, mutable.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table(Rc<RefCell<BTreeMap<String, Node>>>);
+pub(super) struct Table<'v>(Rc<RefCell<BTreeMap<&'v str, Node<'v>>>>);
 
 /// A value that may be a shared map.
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+pub(super) enum Node<'v> {
     /// A map.
-    Table(Table),
+    Table(Table<'v>),
     /// Anything else; lists are never merged, so they stay plain.
-    Leaf(Rc<Value>),
+    Leaf(&'v Value),
 }
 
-impl Node {
+impl<'v> Node<'v> {
+    const NULL: Self = Self::Leaf(&NULL);
+
     pub(super) fn is_null(&self) -> bool {
-        matches!(self, Self::Leaf(value) if matches!(**value, Value::Null))
+        matches!(self, Self::Leaf(Value::Null))
     }
 
-    pub(super) fn null() -> Self {
-        Self::Leaf(Rc::new(Value::Null))
-    }
-
-    pub(super) fn from_value(value: &Value) -> Self {
+    fn from_value(value: &'v Value) -> Self {
         match value {
             Value::Object(entries) => Self::Table(Table::from_entries(entries)),
-            other => Self::Leaf(Rc::new(other.clone())),
+            other => Self::Leaf(other),
         }
     }
 }
 
-impl Table {
-    pub(super) fn from_values(values: &Values) -> Self {
+impl<'v> Table<'v> {
+    pub(super) fn from_values(values: &'v Values) -> Self {
         Self::from_entries(&values.0)
     }
 
-    fn from_entries(entries: &BTreeMap<String, Value>) -> Self {
-        let entries = entries.iter().map(|(key, value)| (key.clone(), Node::from_value(value))).collect();
+    fn from_entries(entries: &'v BTreeMap<String, Value>) -> Self {
+        let entries = entries.iter().map(|(key, value)| (key.as_str(), Node::from_value(value))).collect();
         Self(Rc::new(RefCell::new(entries)))
     }
 
@@ -60,12 +62,12 @@ impl Table {
         Self(Rc::new(RefCell::new(self.0.borrow().clone())))
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Node> {
+    pub(super) fn get(&self, key: &str) -> Option<Node<'v>> {
         self.0.borrow().get(key).cloned()
     }
 
-    pub(super) fn insert(&self, key: &str, node: Node) {
-        self.0.borrow_mut().insert(key.to_owned(), node);
+    pub(super) fn insert(&self, key: &'v str, node: Node<'v>) {
+        self.0.borrow_mut().insert(key, node);
     }
 
     pub(super) fn remove(&self, key: &str) {
@@ -73,8 +75,8 @@ impl Table {
     }
 
     /// The entries as they are now; the table may change while they are walked over.
-    pub(super) fn entries(&self) -> Vec<(String, Node)> {
-        self.0.borrow().iter().map(|(key, node)| (key.clone(), node.clone())).collect()
+    pub(super) fn entries(&self) -> Vec<(&'v str, Node<'v>)> {
+        self.0.borrow().iter().map(|(key, node)| (*key, node.clone())).collect()
     }
 
     /// The table at a dotted path.
@@ -86,7 +88,7 @@ impl Table {
     }
 
     /// The value at a dotted path that is no table.
-    pub(super) fn path_value(&self, path: &str) -> Option<Rc<Value>> {
+    pub(super) fn path_value(&self, path: &str) -> Option<&'v Value> {
         let (table, key) = match path.rsplit_once('.') {
             Some((tables, key)) => (self.table(tables)?, key),
             None => (self.clone(), path),
@@ -102,7 +104,7 @@ impl Table {
         for (key, node) in self.entries() {
             match node {
                 Node::Table(table) => table.remove_nulls(),
-                leaf if leaf.is_null() => self.remove(&key),
+                leaf if leaf.is_null() => self.remove(key),
                 Node::Leaf(_) => {}
             }
         }
@@ -121,16 +123,16 @@ impl Table {
         if depth > MAX_DEPTH {
             return Err(Error::TooDeep { limit: MAX_DEPTH });
         }
-        let mut expanded = BTreeMap::new();
-        for (key, node) in self.0.borrow().iter() {
+        let table = self.0.borrow();
+        let expanded = table.iter().map(|(key, node)| {
             *entries_left = entries_left.checked_sub(1).ok_or(Error::TooLarge { limit: MAX_ENTRIES })?;
             let value = match node {
                 Node::Table(table) => Value::Object(table.expand(depth + 1, entries_left)?),
-                Node::Leaf(value) => (**value).clone(),
+                Node::Leaf(value) => (*value).clone(),
             };
-            expanded.insert(key.clone(), value);
-        }
-        Ok(expanded)
+            Ok(((*key).to_owned(), value))
+        });
+        expanded.collect()
     }
 }
 
@@ -154,9 +156,9 @@ impl Rules {
 ///
 /// # Compatibility
 /// As Helm v4 `pkg/chart/common/util/coalesce.go:coalesceTablesFullKey`.
-pub(super) fn coalesce_tables(
-    target: &Table,
-    source: &Table,
+pub(super) fn coalesce_tables<'v>(
+    target: &Table<'v>,
+    source: &Table<'v>,
     prefix: &str,
     rules: Rules,
     warnings: &mut Vec<String>,
@@ -177,25 +179,25 @@ pub(super) fn coalesce_tables(
     }
     for (key, node) in target.entries() {
         if node.is_null() {
-            source.insert(&key, Node::null());
+            source.insert(key, Node::NULL);
         }
     }
     for (key, node) in source.entries() {
-        let full_key = concat(prefix, &key);
-        match (target.get(&key), &node) {
+        let full_key = || concat(prefix, key);
+        match (target.get(key), &node) {
             // The user nulls a default of the chart.
-            (Some(own), _) if !rules.merge && own.is_null() && set_in_source.contains(&key) => {
-                target.remove(&key)
+            (Some(own), _) if !rules.merge && own.is_null() && set_in_source.contains(key) => {
+                target.remove(key)
             }
-            (None, _) => target.insert(&key, node),
+            (None, _) => target.insert(key, node),
             (Some(Node::Table(own)), Node::Table(other)) => {
-                coalesce_tables(&own, other, &full_key, rules, warnings, depth + 1)?;
+                coalesce_tables(&own, other, &full_key(), rules, warnings, depth + 1)?;
             }
             (Some(Node::Leaf(_)), Node::Table(_)) => {
-                warnings.push(format!("cannot overwrite table with non table for {full_key}"));
+                warnings.push(format!("cannot overwrite table with non table for {}", full_key()));
             }
             (Some(Node::Table(_)), Node::Leaf(_)) if !node.is_null() => {
-                warnings.push(format!("destination for {full_key} is a table. Ignoring non-table value"));
+                warnings.push(format!("destination for {} is a table. Ignoring non-table value", full_key()));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@
 
 mod violations;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jsonschema::{Draft, Retrieve, Uri};
 use pintle_goyaml::Value;
@@ -20,24 +20,23 @@ use crate::chart::Chart;
 /// As Helm v4 `pkg/chart/common/util/jsonschema.go:ValidateAgainstSchema`.
 pub(super) fn check(chart: &Chart, values: &Values) -> Result<(), Error> {
     let mut text = String::new();
-    check_section(chart, &Value::Object(values.0.clone()), &mut text);
+    check_section(chart, &values.0, &mut text);
     if text.is_empty() { Ok(()) } else { Err(Error::Schema(text.trim_end().to_owned())) }
 }
 
-fn check_section(chart: &Chart, section: &Value, text: &mut String) {
+fn check_section(chart: &Chart, section: &BTreeMap<String, Value>, text: &mut String) {
     if let Some(schema) = &chart.schema
-        && let Err(violations) = check_one(schema, &super::to_json(section))
+        && let Err(violations) = check_one(schema, &super::object_to_json(section))
     {
         text.push_str(chart.name());
         text.push_str(":\n");
         text.push_str(&violations);
         text.push('\n');
     }
-    let Value::Object(section) = section else { return };
     for dependency in &chart.dependencies {
         match section.get(dependency.name()) {
             None | Some(Value::Null) => {}
-            Some(inner @ Value::Object(_)) => check_section(dependency, inner, text),
+            Some(Value::Object(inner)) => check_section(dependency, inner, text),
             Some(other) => {
                 let found = match other {
                     Value::Bool(_) => "bool",
