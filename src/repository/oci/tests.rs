@@ -9,12 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::super::tests::{
-    Answer, Server, archive, chart, direct, head, ok, options, private, redirect, repository, status,
+    Answer, Server, archive, chart, direct, head, impatient, ok, options, private, redirect, repository,
+    status,
 };
 use super::*;
 use crate::api::{ChartReference, Reason};
 use crate::cluster::{Retry, chain};
-use crate::repository::{Error as SourceError, Repositories, RepositorySecrets, ResolvedChart};
+use crate::repository::{Error as SourceError, Options, Repositories, RepositorySecrets, ResolvedChart};
 
 const NOW: Duration = Duration::ZERO;
 const LATER: Duration = Duration::from_secs(600);
@@ -141,7 +142,7 @@ async fn faults_of_a_registry_are_told_apart() {
         change(&mut manifest);
         ok(manifest.to_string().as_bytes())
     }
-    let faults: [(Fault, Reason, Retry, &str); 19] = [
+    let faults: [(Fault, Reason, Retry, &str); 18] = [
         (
             |_, _| {
                 Some(Answer::Bytes(head("429 Too Many Requests", "Content-Length: 0\r\nRetry-After: 30\r\n")))
@@ -230,12 +231,6 @@ async fn faults_of_a_registry_are_told_apart() {
             "sent less than it announced",
         ),
         (
-            |path, _| blob(path, || Answer::Stall(head("200 OK", ""))),
-            Reason::ChartUnavailable,
-            Retry::Soon,
-            "sends too slowly",
-        ),
-        (
             |path, _| blob(path, || redirect("/loop")),
             Reason::ChartUnavailable,
             Retry::Soon,
@@ -275,6 +270,18 @@ async fn faults_of_a_registry_are_told_apart() {
         assert_eq!((error.reason(), error.retry()), (reason, retry), "{number}: {message}");
         assert!(!message.contains("hunter2"), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_stalls_is_given_up() {
+    let server =
+        registry(|path, _| path.contains("/blobs/").then(|| Answer::Stall(head("200 OK", "")))).await;
+    let (_, repository) = opened(&server, false).await;
+    let sources = Repositories::new(Options { http: impatient(), ..options() });
+    sources.restore(&repository, RepositorySecrets::default()).await.unwrap();
+    let error = sources.resolve(&chart("web", "^1"), Some(&repository), NOW).await.unwrap_err();
+    assert_eq!((error.reason(), error.retry()), (Reason::ChartUnavailable, Retry::Soon));
+    assert!(chain(&error).contains("sends too slowly"), "{}", chain(&error));
 }
 
 #[tokio::test]

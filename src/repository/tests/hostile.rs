@@ -14,16 +14,6 @@ async fn redirects_end() {
     assert!(matches!(error, Error::FetchIndex { source: HttpError::TooManyRedirects { limit: 5, .. }, .. }));
 }
 
-/// Limits of somebody in a hurry, for servers that never come to an end.
-fn impatient() -> HttpLimits {
-    HttpLimits {
-        first_byte: Duration::from_millis(300),
-        window_bytes: 1000,
-        window: Duration::from_millis(300),
-        ..options().http
-    }
-}
-
 /// A server's answer, and what becomes of an index and of a chart.
 struct Case {
     name: &'static str,

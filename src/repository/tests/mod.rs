@@ -124,6 +124,16 @@ pub(super) fn redirect(to: &str) -> Answer {
     Answer::Bytes(head("302 Found", &format!("Content-Length: 0\r\nLocation: {to}\r\n")))
 }
 
+/// Limits of somebody in a hurry, for servers that never come to an end.
+pub(super) fn impatient() -> HttpLimits {
+    HttpLimits {
+        first_byte: Duration::from_millis(300),
+        window_bytes: 1000,
+        window: Duration::from_millis(300),
+        ..options().http
+    }
+}
+
 /// Limits that no server in this process meets by being slow, however busy the machine is.
 pub(super) fn options() -> Options {
     let http = HttpLimits { connect: MINUTE, first_byte: MINUTE, window: MINUTE, ..HttpLimits::default() };
