@@ -124,15 +124,18 @@ pub struct Rule {
 
 /// The watches of an operator in a life: the plural and a word of the label selector. A life in which nothing goes
 /// wrong must have these and no others.
-pub const WATCHES: [(&str, &str); 9] = [
+pub const WATCHES: [(&str, &str); 12] = [
     ("helmreleases", ""),
     ("chartrepositories", ""),
-    ("secrets", "owner!=helm"),
-    ("configmaps", "owner!=helm"),
-    ("secrets", "owner=helm"),
+    ("secrets", "owner notin"),
+    ("configmaps", "owner notin"),
+    ("secrets", "owner in"),
+    ("pods", "pintle.dev/hook"),
+    ("jobs", "pintle.dev/hook"),
     ("secrets", "managed-by"),
     ("configmaps", "managed-by"),
     ("deployments", "managed-by"),
+    ("jobs", "managed-by"),
     ("widgets", "managed-by"),
 ];
 

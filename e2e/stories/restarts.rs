@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::audit::{Request, counted};
@@ -18,8 +19,8 @@ use crate::release;
 const NAME: &str = "restarts";
 const CHART: &str = "small";
 const RELEASES: usize = 50;
-/// Each crash comes when this one of the releases is upgraded.
-const CRASHES: [usize; 3] = [3, 15, 30];
+/// Where the waves of upgrades begin; in each one the server is killed.
+const WAVES: [usize; 3] = [0, 16, 32];
 /// Until a server that says that it is ready must serve what it has in storage, too.
 const SERVED_WITHIN: Duration = Duration::from_secs(30);
 /// Until a release must be upgraded.
@@ -116,22 +117,25 @@ async fn keep(cx: &Context, restarts: &AtomicUsize) -> anyhow::Error {
     }
 }
 
-/// Asks for all upgrades, kills the server while they are under way, and waits for their end.
+/// Asks for the upgrades in waves, kills the server in the middle of each, and waits for their end. The hook of an
+/// upgrade takes a second, so a wave is never over when one of its records has just appeared.
 async fn upgrade(cx: &Context, namespace: &str) -> anyhow::Result<()> {
-    for at in 0..RELEASES {
-        release::patch(cx, namespace, &name(at), json!({"chart": {"version": "2.0.0"}})).await?;
-    }
-    let is_upgraded = |object: Option<&Value>| {
-        object.is_some_and(|object| object["status"]["lastAppliedRevision"].as_i64() >= Some(2))
-    };
-    for at in CRASHES {
-        let (kind, name) = (Kind::HELM_RELEASE, name(at));
-        cx.objects().wait(kind, namespace, &name, "upgraded", WITHIN, is_upgraded).await?;
+    for (wave, first) in WAVES.into_iter().enumerate() {
+        let last = WAVES.get(wave + 1).copied().unwrap_or(RELEASES);
+        let chart = json!({"chart": {"version": "2.0.0"}});
+        try_join_all((first..last).map(|at| {
+            let (name, chart) = (name(at), chart.clone());
+            async move { release::patch(cx, namespace, &name, chart).await }
+        }))
+        .await?;
+        let record = format!("sh.helm.release.v1.{}.v2", name(last - 1));
+        cx.objects().wait(Kind::SECRET, namespace, &record, "there", WITHIN, |found| found.is_some()).await?;
         cx.rig().control_plane.crash_api_server().await?;
-        let releases = cx.objects().list_served(kind, namespace, SERVED_WITHIN).await?;
-        let upgraded = releases.iter().filter(|release| is_upgraded(Some(release))).count();
+        let releases = cx.objects().list_served(Kind::HELM_RELEASE, namespace, SERVED_WITHIN).await?;
+        let is_upgraded = |release: &&Value| release["status"]["lastAppliedRevision"].as_i64() >= Some(2);
+        let upgraded = releases.iter().filter(is_upgraded).count();
         cx.say(format!("the API server was killed with {upgraded} releases upgraded"));
-        ensure!(upgraded < RELEASES, "all releases were upgraded before the server was killed");
+        ensure!(upgraded < last, "all {last} releases were upgraded before the server was killed");
     }
     all_ready_at(cx, namespace, 2).await
 }
