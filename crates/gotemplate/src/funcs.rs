@@ -329,8 +329,7 @@ fn equal_any(args: &[Value]) -> Result<bool, FuncError> {
 
 fn equal(left: &Value, right: &Value) -> Result<bool, FuncError> {
     Ok(match (left, right) {
-        (Value::Nil, Value::Nil) => true,
-        (Value::Nil, _) | (_, Value::Nil) => false,
+        (Value::Nil, other) | (other, Value::Nil) => other.is_null(),
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Complex(a, ai), Value::Complex(b, bi)) => a == b && ai == bi,
         (Value::Float(a), Value::Float(b)) => a == b,
@@ -358,6 +357,9 @@ fn equal_composite(left: &Value, right: &Value) -> Result<bool, FuncError> {
             shown(b"%v", right)
         )
         .into());
+    }
+    if left.is_null() || right.is_null() {
+        return Ok(left.is_null() && right.is_null());
     }
     match (left, right) {
         (Value::Object(a), Value::Object(b)) if matches!(b.kind(), "struct" | "ptr") => {

@@ -403,6 +403,16 @@ pub trait Object: Any {
         None
     }
 
+    /// What sprig's `deepCopy` makes of it, where that is not the same: fields that are not exported stay empty.
+    fn deep_copied(&self) -> Option<Rc<dyn Object>> {
+        None
+    }
+
+    /// The empty map or slice that a nil one is like, except in JSON and when compared; `None` if this is not nil.
+    fn nil_of(&self) -> Option<Value> {
+        None
+    }
+
     /// Go's truth: structs and non-nil pointers are true, an empty map or slice is not.
     fn truth(&self) -> bool {
         true
@@ -502,6 +512,15 @@ impl Value {
     pub fn bytes(bytes: &[u8]) -> Self {
         let items = bytes.iter().map(|&byte| Self::Int(i64::from(byte), IntKind::Uint8)).collect();
         Self::List(List::new(ElemType::Byte, items))
+    }
+
+    /// Whether it is nil of whatever type: [`Value::Nil`], or a nil map or slice.
+    pub fn is_null(&self) -> bool {
+        match self {
+            Self::Nil => true,
+            Self::Object(object) => object.nil_of().is_some(),
+            _ => false,
+        }
     }
 
     /// Whether it is nil.

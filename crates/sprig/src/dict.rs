@@ -146,7 +146,7 @@ fn merge_into(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Resu
         }
         match &old {
             Some(old) if !is_unset(old) => {
-                let both_maps = matches!((old, &new), (Value::Map(_), Value::Map(_)));
+                let both_maps = matches!(old, Value::Map(_)) && is_map(&new);
                 if overwrite && !both_maps {
                     target.insert(key, new);
                 }
@@ -156,6 +156,14 @@ fn merge_into(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Resu
         }
     }
     Ok(())
+}
+
+fn is_map(value: &Value) -> bool {
+    match value {
+        Value::Map(_) => true,
+        Value::Object(object) => object.as_any().is::<NilMap>(),
+        _ => false,
+    }
 }
 
 /// mergo's `isEmptyValue`: complex numbers and structs never are.
@@ -227,6 +235,7 @@ fn copied(value: &Value, depth: usize) -> Outcome {
             Value::Map(Map::typed(map.ty, entries))
         }
         // Objects cannot be changed by a template, so they may stay shared.
-        other => crate::semver::copied(other).unwrap_or_else(|| other.clone()),
+        Value::Object(object) => Value::Object(object.deep_copied().unwrap_or_else(|| object.clone())),
+        other => other.clone(),
     })
 }

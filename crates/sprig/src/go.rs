@@ -32,6 +32,10 @@ pub(crate) fn text_of(value: &Value) -> Result<Vec<u8>, FuncError> {
     match value {
         Value::String(text) => Ok(text.as_bytes().to_vec()),
         Value::List(list) if list.elem == ElemType::Byte => Ok(list.to_bytes()),
+        Value::Object(object) => match object.nil_of() {
+            Some(empty) => text_of(&empty),
+            None => to_text(value),
+        },
         other => to_text(other),
     }
 }

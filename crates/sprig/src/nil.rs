@@ -3,14 +3,14 @@
 use std::any::Any;
 use std::rc::Rc;
 
-use pintle_gotemplate::{ElemType, Object, Value};
+use pintle_gotemplate::{ElemType, List, Object, Value};
 
 /// A nil slice, empty in every other respect.
-pub(crate) struct NilSlice(ElemType);
+pub struct NilSlice(ElemType);
 
 impl NilSlice {
     /// A nil slice with elements of type `elem`.
-    pub(crate) fn value(elem: ElemType) -> Value {
+    pub fn value(elem: ElemType) -> Value {
         Value::Object(Rc::new(Self(elem)))
     }
 }
@@ -36,8 +36,12 @@ impl Object for NilSlice {
         Some(Value::Nil)
     }
 
+    fn nil_of(&self) -> Option<Value> {
+        Some(Value::List(List::new(self.0, Vec::new())))
+    }
+
     fn to_yaml(&self) -> Option<Value> {
-        Some(Value::list(Vec::new()))
+        self.nil_of()
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {
@@ -57,12 +61,12 @@ impl Object for NilSlice {
     }
 }
 
-/// A nil `map[string]interface {}`, as a nil argument for a map parameter comes back.
-pub(crate) struct NilMap;
+/// A nil `map[string]interface {}`, as JSON's `null` is read and a nil argument for a map parameter comes back.
+pub struct NilMap;
 
 impl NilMap {
     /// A nil map.
-    pub(crate) fn value() -> Value {
+    pub fn value() -> Value {
         Value::Object(Rc::new(Self))
     }
 }
@@ -84,16 +88,16 @@ impl Object for NilMap {
         false
     }
 
-    fn field(&self, _name: &str) -> Option<Value> {
-        Some(Value::Nil)
-    }
-
     fn to_plain(&self) -> Option<Value> {
         Some(Value::Nil)
     }
 
-    fn to_yaml(&self) -> Option<Value> {
+    fn nil_of(&self) -> Option<Value> {
         Some(Value::map(Default::default()))
+    }
+
+    fn to_yaml(&self) -> Option<Value> {
+        self.nil_of()
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {

@@ -423,7 +423,11 @@ impl<'set> State<'set, '_> {
             Some(length) => return Ok(Operand::plain(Value::int(i64::try_from(length).unwrap_or(i64::MAX)))),
             None if operand.is_invalid() => "reflect: call of reflect.Value.Type on zero Value".to_owned(),
             None if operand.value.is_nil() => "len of nil pointer".to_owned(),
-            None => format!("len of type {}", operand.value.type_name()),
+            None => {
+                // Go: one pointer is followed before the kind is looked at.
+                let name = operand.value.type_name();
+                format!("len of type {}", name.strip_prefix('*').unwrap_or(&name))
+            }
         };
         self.failed(at, name, message.into())
     }
@@ -549,6 +553,9 @@ impl<'set> State<'set, '_> {
             },
             (Type::List, Value::List(list)) => list.elem == ElemType::Any,
             (Type::Strings, Value::List(list)) => list.elem == ElemType::String,
+            (Type::Map | Type::List | Type::Strings, Value::Object(object)) => {
+                object.type_name() == ty.name()
+            }
             (Type::Object(name), Value::Object(object)) => {
                 // Go: one pointer is followed.
                 object.type_name().strip_prefix('*').unwrap_or(object.type_name()) == name

@@ -18,7 +18,7 @@ pub use quote::quote;
 
 use crate::error::Limit;
 use crate::unicode;
-use crate::value::{ElemType, List, Map, MapType, Value};
+use crate::value::{ElemType, List, Map, MapType, Object, Value};
 
 /// How deep values are printed.
 const MAX_DEPTH: usize = 500;
@@ -184,6 +184,9 @@ impl Printer {
             (_, Value::List(list)) if list.elem == ElemType::Byte => {
                 self.bytes(value, list, verb, "[]byte", 0)
             }
+            ('v', Value::Object(object)) if self.fmt.flags.sharp_v && is_nil_bytes(&**object) => {
+                self.text("[]byte(nil)");
+            }
             _ => self.print_value(value, verb, 0),
         }
     }
@@ -207,6 +210,14 @@ impl Printer {
             Value::String(text) => self.string(value, text.as_bytes(), verb),
             Value::List(list) => self.list(value, list, verb, depth),
             Value::Map(map) => self.map(map, verb, depth),
+            Value::Object(object) if object.nil_of().is_some() => {
+                if verb == 'v' && self.fmt.flags.sharp_v {
+                    self.text(object.type_name());
+                    self.text("(nil)");
+                } else if let Some(empty) = object.nil_of() {
+                    self.print_value(&empty, verb, depth);
+                }
+            }
             Value::Object(object) => match verb {
                 'v' if self.fmt.flags.sharp_v => {
                     let text = object.print();
@@ -504,6 +515,11 @@ impl Printer {
         self.fmt.precision = Some(precision.unwrap_or(0));
         after_index
     }
+}
+
+/// Go: a slice of bytes has its other name where it is an argument itself.
+fn is_nil_bytes(object: &dyn Object) -> bool {
+    matches!(object.nil_of(), Some(Value::List(list)) if list.elem == ElemType::Byte)
 }
 
 fn is_float_verb(verb: char) -> bool {

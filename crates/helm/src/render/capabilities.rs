@@ -208,6 +208,17 @@ pub(super) fn one_string(call: impl Fn(&Str) -> Result<Value, FuncError> + 'stat
     Method { signature: Signature { params: &[Type::String], variadic: false }, call: Box::new(call) }
 }
 
+/// The JSON of a struct, whose fields keep their order.
+fn json_struct(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, json)| format!("\"{name}\":{json}")).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// `*common.Capabilities`.
 pub(super) struct CapabilitiesObject {
     kube_version: Rc<KubeVersionObject>,
@@ -260,12 +271,28 @@ impl Object for CapabilitiesObject {
         text
     }
 
+    fn deep_copied(&self) -> Option<Rc<dyn Object>> {
+        Some(Rc::new(Self {
+            kube_version: Rc::new(self.kube_version.without_comparable(false)),
+            api_versions: self.api_versions.clone(),
+            compat: self.compat,
+        }))
+    }
+
     fn to_plain(&self) -> Option<Value> {
         Some(Value::map(Entries::from([
             ("KubeVersion".into(), self.kube_version.to_plain()?),
             ("APIVersions".into(), self.api_versions.to_plain()?),
             ("HelmVersion".into(), HelmVersionObject(self.compat).to_plain()?),
         ])))
+    }
+
+    fn to_json(&self) -> Option<String> {
+        Some(json_struct(&[
+            ("KubeVersion", self.kube_version.to_json()?),
+            ("APIVersions", self.api_versions.to_json()?),
+            ("HelmVersion", HelmVersionObject(self.compat).to_json()?),
+        ]))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -281,6 +308,17 @@ struct KubeVersionObject {
 }
 
 impl KubeVersionObject {
+    /// What `String()` says.
+    fn name(&self) -> &str {
+        let KubeVersion { version, comparable, .. } = &self.version;
+        if comparable.is_empty() { version } else { comparable }
+    }
+
+    /// What `deepCopy` leaves of it: it does not see fields that are not exported.
+    fn without_comparable(&self, is_copy: bool) -> Self {
+        Self { version: KubeVersion { comparable: String::new(), ..self.version.clone() }, is_copy }
+    }
+
     /// The struct as Go dumps it inside another one.
     fn dump(&self) -> Vec<u8> {
         let KubeVersion { version, major, minor, comparable } = &self.version;
@@ -308,18 +346,24 @@ impl Object for KubeVersionObject {
 
     fn method(self: Rc<Self>, name: &str) -> Option<Method> {
         match name {
-            "String" => Some(no_args(move || Ok(Value::string(&self.version.comparable)))),
+            // Go: these are methods of the pointer only.
+            _ if self.is_copy => None,
+            "String" => Some(no_args(move || Ok(Value::string(self.name())))),
             "GitVersion" => Some(no_args(move || Ok(Value::string(&self.version.version)))),
             _ => None,
         }
     }
 
     fn print(&self) -> Vec<u8> {
-        if self.is_copy { self.dump() } else { self.version.comparable.clone().into_bytes() }
+        if self.is_copy { self.dump() } else { self.name().as_bytes().to_vec() }
     }
 
     fn copied(self: Rc<Self>) -> Option<Rc<dyn Object>> {
         Some(Rc::new(Self { version: self.version.clone(), is_copy: true }))
+    }
+
+    fn deep_copied(&self) -> Option<Rc<dyn Object>> {
+        Some(Rc::new(self.without_comparable(true)))
     }
 
     fn to_plain(&self) -> Option<Value> {
@@ -328,6 +372,11 @@ impl Object for KubeVersionObject {
             ("Major".into(), Value::string(&self.version.major)),
             ("Minor".into(), Value::string(&self.version.minor)),
         ])))
+    }
+
+    fn to_json(&self) -> Option<String> {
+        let KubeVersion { version, major, minor, .. } = &self.version;
+        Some(json_struct(&[("Version", quoted(version)), ("Major", quoted(major)), ("Minor", quoted(minor))]))
     }
 
     fn equals(&self, other: &dyn Object) -> bool {
@@ -369,6 +418,11 @@ impl Object for ApiVersionsObject {
 
     fn to_plain(&self) -> Option<Value> {
         Some(Value::strings(self.0.iter()))
+    }
+
+    fn to_json(&self) -> Option<String> {
+        let names: Vec<String> = self.0.iter().map(|name| quoted(name)).collect();
+        Some(format!("[{}]", names.join(",")))
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {
@@ -431,6 +485,14 @@ impl Object for HelmVersionObject {
             ("go_version".into(), Value::string(GO_VERSION)),
             ("kube_client_version".into(), Value::string(KUBE_CLIENT_VERSION)),
         ])))
+    }
+
+    fn to_json(&self) -> Option<String> {
+        Some(json_struct(&[
+            ("version", quoted(helm_version(self.0))),
+            ("go_version", quoted(GO_VERSION)),
+            ("kube_client_version", quoted(KUBE_CLIENT_VERSION)),
+        ]))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pintle_gotemplate::{Entries, Method, Object, Str, Value};
+use pintle_gotemplate::{ElemType, Entries, Method, Object, Str, Value};
+use pintle_sprig::NilSlice;
 
 use super::capabilities::{no_args, one_string};
 use super::convert;
@@ -103,8 +104,8 @@ impl Object for Files {
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        // Go: the zero value of a map of byte slices is an empty slice.
-        Some(Value::bytes(self.get(&name.into())))
+        // Go: the zero value of a map of byte slices is a nil slice.
+        Some(self.0.get(name).map_or_else(|| NilSlice::value(ElemType::Byte), |data| Value::bytes(data)))
     }
 
     fn method(self: Rc<Self>, name: &str) -> Option<Method> {

@@ -1,8 +1,8 @@
 //! The functions that Helm adds to sprig's.
 
-use pintle_gotemplate::{ErrorKind, FuncError, Funcs, State, Type, Value, printf};
+use pintle_gotemplate::{ElemType, ErrorKind, FuncError, Funcs, State, Type, Value, printf};
 use pintle_goyaml::Value as Plain;
-use pintle_sprig::{Environment, impure, json};
+use pintle_sprig::{Environment, NilMap, NilSlice, impure, json};
 
 use super::{Host, convert, duration, toml};
 
@@ -204,6 +204,7 @@ fn from_yaml(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.charge(bytes(args).len())?;
     let empty = || Value::map(Default::default());
     Ok(match pintle_goyaml::parse(bytes(args)) {
+        // sigs.k8s.io/yaml: unlike with JSON, the map that `null` is read into stays.
         Ok(Plain::Null) => empty(),
         Ok(Plain::Object(ref object)) => convert::decoded_map(object),
         Ok(other) => with_error(empty(), &mismatch(&other, "map[string]interface {}")),
@@ -231,10 +232,12 @@ fn mismatch(found: &Plain, wanted: &str) -> String {
 fn from_json(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     state.charge(bytes(args).len())?;
     let (value, error) = json::decode(bytes(args), json::Target::Map);
-    let map = if matches!(value, Value::Map(_)) { value } else { Value::map(Default::default()) };
-    Ok(match error {
-        Some(error) => with_error(map, &error),
-        None => map,
+    Ok(match (value, error) {
+        (map @ Value::Map(_), None) => map,
+        // Go: `null` sets the map that it is read into to nil.
+        (_, None) => NilMap::value(),
+        (map @ Value::Map(_), Some(error)) => with_error(map, &error),
+        (_, Some(error)) => with_error(Value::map(Default::default()), &error),
     })
 }
 
@@ -244,7 +247,7 @@ fn from_json_array(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     Ok(match error {
         Some(error) => Value::list(vec![Value::string(error)]),
         None if matches!(value, Value::List(_)) => value,
-        None => Value::list(Vec::new()),
+        None => NilSlice::value(ElemType::Any),
     })
 }
 

@@ -42,7 +42,11 @@ use judge::{Answer, Judge, ask_program};
 /// One case in so many is given to the helm program, too.
 const SAMPLE: u64 = 50;
 
-/// Differences that COMPATIBILITY.md lists: a name that is in the case, another one, and why.
+/// How often Helm is asked again whether it says the same.
+const TRIES: usize = 5;
+
+/// Differences that COMPATIBILITY.md lists: a name that is in the case, another one, and why. They explain a case where
+/// nothing else differs than quotes, case and the order of lines.
 const EXPLAINED: [(&str, &str, &str); 3] = [
     ("toYamlPretty", "toDate", "a time is quoted"),
     ("toYamlPretty", "mustToDate", "a time is quoted"),
@@ -111,7 +115,12 @@ fn run(seed: u64, judge: &mut Judge, helm: Option<&Path>, folder: &Path, counts:
     let (ours, theirs) = answers(&case, judge, folder);
     if let Some(helm) = helm {
         let program = ask_program(helm, folder, &args);
-        assert_eq!(program, theirs, "the judge is not like the helm program: FUZZ_SEED={seed}");
+        assert!(
+            program == theirs || !is_steady(&case, &theirs, judge, folder),
+            "the judge is not like the helm program: FUZZ_SEED={seed}\nhelm:  {}\njudge: {}",
+            shown(&program),
+            shown(&theirs)
+        );
         counts.lock().expect("no worker panicked").sampled += 1;
     }
     let differs = is_difference(&ours, &theirs);
@@ -131,13 +140,21 @@ fn run(seed: u64, judge: &mut Judge, helm: Option<&Path>, folder: &Path, counts:
         }
     }
     if differs {
+        if !is_steady(&case, &theirs, judge, folder) {
+            counts.lock().expect("no worker panicked").explained += 1;
+            println!("explained: FUZZ_SEED={seed}: helm says something else every time");
+            return;
+        }
         let small = case.minimise(|case| {
             let (ours, theirs) = answers(case, judge, folder);
-            is_difference(&ours, &theirs)
+            is_difference(&ours, &theirs) && is_steady(case, &theirs, judge, folder)
         });
         let (ours, theirs) = answers(&small, judge, folder);
         let text: String = small.files().map(|(_, text)| text).collect();
-        let known = EXPLAINED.iter().find(|(first, second, _)| text.contains(first) && text.contains(second));
+        let known = EXPLAINED
+            .iter()
+            .filter(|_| letters(&ours) == letters(&theirs))
+            .find(|(first, second, _)| text.contains(first) && text.contains(second));
         let mut counts = counts.lock().expect("no worker panicked");
         if let Some((.., why)) = known {
             counts.explained += 1;
@@ -163,6 +180,19 @@ fn is_difference(ours: &Answer, theirs: &Answer) -> bool {
         (Err(_), Err(_)) => false,
         _ => true,
     }
+}
+
+/// Whether Helm repeats its answer, which addresses in memory and fractions of a second are not in.
+fn is_steady(case: &Case, theirs: &Answer, judge: &mut Judge, folder: &Path) -> bool {
+    (0..TRIES).all(|_| answers(case, judge, folder).1 == *theirs)
+}
+
+/// What is left of an answer without quotes, case and order.
+fn letters(answer: &Answer) -> Vec<char> {
+    let text = shown(answer).to_lowercase();
+    let mut letters: Vec<char> = text.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
+    letters.sort_unstable();
+    letters
 }
 
 fn arguments(case: &Case, folder: &Path) -> Vec<String> {

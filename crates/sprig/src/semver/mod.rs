@@ -26,7 +26,6 @@ use crate::args::Args;
 use crate::go::{Outcome, failure};
 
 pub use constraint::Constraint;
-pub(crate) use object::copied;
 
 /// Why a version or a constraint cannot be read; shown with Go's text.
 #[derive(Clone, Debug, PartialEq, Eq)]

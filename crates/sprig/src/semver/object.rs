@@ -22,16 +22,6 @@ pub(super) fn pointer(version: Version) -> Value {
     Value::Object(Rc::new(Shared { version, pointer: true }))
 }
 
-/// What `deepCopy` makes of a version.
-pub(crate) fn copied(value: &Value) -> Option<Value> {
-    let pointer = value.as_object::<Shared>()?.pointer;
-    // Go: copystructure cannot see private fields, so the copy is 0.0.0.
-    let empty = String::new;
-    let version =
-        Version { major: 0, minor: 0, patch: 0, pre: empty(), metadata: empty(), original: empty() };
-    Some(Value::Object(Rc::new(Shared { version, pointer })))
-}
-
 fn plain(version: Version) -> Value {
     Value::Object(Rc::new(Shared { version, pointer: false }))
 }
@@ -81,6 +71,14 @@ impl Object for Shared {
 
     fn print(&self) -> Vec<u8> {
         self.version.to_string().into_bytes()
+    }
+
+    fn deep_copied(&self) -> Option<Rc<dyn Object>> {
+        // Go: copystructure cannot see private fields, so the copy is 0.0.0.
+        let empty = String::new;
+        let version =
+            Version { major: 0, minor: 0, patch: 0, pre: empty(), metadata: empty(), original: empty() };
+        Some(Rc::new(Self { version, pointer: self.pointer }))
     }
 
     fn to_plain(&self) -> Option<Value> {

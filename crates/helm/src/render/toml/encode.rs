@@ -32,10 +32,12 @@ impl Encoder {
         }
         match value {
             Value::Map(map) => self.table(key, map),
-            Value::Object(object) if scalar(&**object).is_none() => match object.to_plain() {
-                Some(plain) => self.encode(key, &plain),
-                None => Err(format!("unsupported type for key '{}': {}", key.join("."), object.kind())),
-            },
+            Value::Object(object) if scalar(&**object).is_none() => {
+                match object.nil_of().or_else(|| object.to_plain()) {
+                    Some(plain) => self.encode(key, &plain),
+                    None => Err(format!("unsupported type for key '{}': {}", key.join("."), object.kind())),
+                }
+            }
             Value::List(list) if is_table_array(&list.items)? => {
                 if key.is_empty() {
                     return Err("toml: top-level values must be Go maps or structs".to_owned());
@@ -74,7 +76,7 @@ impl Encoder {
         let entries = map.snapshot();
         for tables in [false, true] {
             for (name, value) in &entries {
-                if is_table(value)? == tables && !value.is_nil() {
+                if is_table(value)? == tables && !value.is_null() {
                     key.push(name.to_string_lossy().into_owned());
                     self.encode(key, value)?;
                     key.pop();
@@ -132,7 +134,7 @@ impl Encoder {
         }
         self.out.push('{');
         let last = sorted.len().saturating_sub(1);
-        for (i, (name, value)) in sorted.into_iter().enumerate().filter(|(_, (_, value))| !value.is_nil()) {
+        for (i, (name, value)) in sorted.into_iter().enumerate().filter(|(_, (_, value))| !value.is_null()) {
             self.out.push_str(&format!("{} = ", quoted(&name.to_string_lossy())));
             self.element(value, depth + 1)?;
             if i != last {
@@ -174,7 +176,7 @@ fn is_table(value: &Value) -> Result<bool, String> {
 }
 
 fn is_table_array(items: &[Value]) -> Result<bool, String> {
-    if items.iter().any(Value::is_nil) {
+    if items.iter().any(Value::is_null) {
         return Err("toml: cannot encode array with nil element".to_owned());
     }
     Ok(!items.is_empty() && items.iter().all(|item| matches!(item, Value::Map(_))))
