@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::funcs::Funcs;
 use crate::lex::{Lexer, Token, TokenKind};
 use crate::node::{
-    Action, Branch, Chain, Command, Decl, Escaped, Expr, Few, Field, Function, Node, Pipe, Span, TemplateCall,
-    Tree, Variable,
+    Action, Branch, Chain, Command, Decl, Escaped, Expr, Few, Field, Function, Node, Pipe, Span,
+    TemplateCall, Tree, Variable,
 };
 use crate::number;
 use crate::printf;
