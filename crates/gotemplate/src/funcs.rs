@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::FuncError;
 use crate::exec::State;
@@ -101,9 +102,15 @@ pub(crate) enum Special {
     Len,
 }
 
+/// A function and its name, shared by all templates that call it.
+pub(crate) struct NamedFunc {
+    pub(crate) name: &'static str,
+    pub(crate) func: Func,
+}
+
 /// Name → function.
 #[derive(Clone, Default)]
-pub struct Funcs(HashMap<&'static str, Func>);
+pub struct Funcs(HashMap<&'static str, Arc<NamedFunc>>);
 
 impl Funcs {
     /// Adds or replaces a function.
@@ -117,7 +124,7 @@ impl Funcs {
     }
 
     fn add(&mut self, name: &'static str, signature: Signature, call: Call, special: Special) {
-        self.0.insert(name, Func { signature, call, special });
+        self.0.insert(name, Arc::new(NamedFunc { name, func: Func { signature, call, special } }));
     }
 
     /// Removes a function, as Helm does with `env`.
@@ -127,12 +134,12 @@ impl Funcs {
 
     /// Looks a function up.
     pub fn get(&self, name: &str) -> Option<&Func> {
-        self.0.get(name)
+        self.0.get(name).map(|named| &named.func)
     }
 
-    /// Looks a function up, and gives the name that the table has for it.
-    pub(crate) fn get_named(&self, name: &str) -> Option<(&'static str, &Func)> {
-        self.0.get_key_value(name).map(|(name, func)| (*name, func))
+    /// Looks a function up, for a tree to hold.
+    pub(crate) fn get_shared(&self, name: &str) -> Option<&Arc<NamedFunc>> {
+        self.0.get(name)
     }
 
     /// All names.

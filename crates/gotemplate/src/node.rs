@@ -7,9 +7,11 @@
 //! Names and texts are [`Span`]s of the tree's text: a chart may have a hundred thousand of them, and each would be
 //! allocated to be compared with a key or to be copied.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::{mem, slice};
 
-use crate::funcs::Func;
+use crate::funcs::NamedFunc;
 use crate::printf;
 use crate::unicode;
 
@@ -121,7 +123,7 @@ pub(crate) struct Pipe {
     /// The variables exist already.
     pub is_assign: bool,
     pub decl: Box<[Decl]>,
-    pub cmds: Box<[Command]>,
+    pub cmds: Few<Command>,
 }
 
 /// A variable that a pipeline declares or assigns.
@@ -136,7 +138,42 @@ pub(crate) struct Decl {
 pub(crate) struct Command {
     pub pos: usize,
     /// At least one; the first is what is called.
-    pub args: Box<[Expr]>,
+    pub args: Few<Expr>,
+}
+
+/// A list that nearly always has one element, which is then no allocation of its own.
+pub(crate) enum Few<T> {
+    One(T),
+    /// None, or several.
+    Many(Vec<T>),
+}
+
+impl<T> Few<T> {
+    pub(crate) const fn new() -> Self {
+        Self::Many(Vec::new())
+    }
+
+    pub(crate) fn push(&mut self, item: T) {
+        *self = match mem::replace(self, Self::new()) {
+            Self::One(first) => Self::Many(vec![first, item]),
+            Self::Many(items) if items.is_empty() => Self::One(item),
+            Self::Many(mut items) => {
+                items.push(item);
+                Self::Many(items)
+            }
+        };
+    }
+}
+
+impl<T> Deref for Few<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(item) => slice::from_ref(item),
+            Self::Many(items) => items,
+        }
+    }
 }
 
 /// An operand.
@@ -156,7 +193,7 @@ pub(crate) enum Expr {
     /// `(…).a.b`
     Chain(Box<Chain>),
     /// A function's name.
-    Function(Box<Function>),
+    Function(Function),
     /// `(…)`
     Pipe(Box<Pipe>),
 }
@@ -202,9 +239,15 @@ pub(crate) struct Chain {
 
 /// A function's name, resolved.
 pub(crate) struct Function {
-    pub pos: usize,
-    pub name: &'static str,
-    pub func: Func,
+    pub pos: u32,
+    /// The table's own.
+    pub named: Arc<NamedFunc>,
+}
+
+impl Function {
+    pub(crate) fn new(pos: usize, named: Arc<NamedFunc>) -> Self {
+        Self { pos: Span::new(pos, pos).start, named }
+    }
 }
 
 /// A number under all the types that can hold it: Go's ideal constants.
@@ -229,7 +272,7 @@ impl Expr {
             Self::Field(field) => field.pos as usize,
             Self::Variable(variable) => variable.pos,
             Self::Chain(chain) => chain.pos,
-            Self::Function(function) => function.pos,
+            Self::Function(function) => function.pos as usize,
             Self::Pipe(pipe) => pipe.pos,
         }
     }
@@ -260,7 +303,7 @@ impl Expr {
                 chain.base.write_argument(out, source);
                 out.extend_from_slice(chain.fields.of(source));
             }
-            Self::Function(function) => out.extend_from_slice(function.name.as_bytes()),
+            Self::Function(function) => out.extend_from_slice(function.named.name.as_bytes()),
             Self::Pipe(pipe) => pipe.write(out, source),
         }
     }

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::funcs::Funcs;
 use crate::lex::{Lexer, Token, TokenKind};
 use crate::node::{
-    Action, Branch, Chain, Command, Decl, Escaped, Expr, Field, Function, Node, Pipe, Span, TemplateCall,
-    Tree, Variable,
+    Action, Branch, Chain, Command, Decl, Escaped, Expr, Few, Field, Function, Node, Pipe, Span,
+    TemplateCall, Tree, Variable,
 };
 use crate::number;
 use crate::printf;
@@ -474,8 +474,7 @@ impl<'t> Parser<'t> {
         let pos = self.peek_non_space().start;
         let mut declared = Declared::default();
         while self.declaration(&mut declared, context)? {}
-        // Nearly every pipeline is one command.
-        let mut cmds = Vec::with_capacity(1);
+        let mut cmds = Few::new();
         loop {
             let token = self.next_non_space();
             match token.kind {
@@ -488,7 +487,7 @@ impl<'t> Parser<'t> {
                         let slot = if is_assign { vars.find(name).1 } else { Some(vars.declare(name)) };
                         Decl { name: Self::span(variable), slot }
                     });
-                    return Ok(Pipe { pos, is_assign, decl: decl.collect(), cmds: cmds.into() });
+                    return Ok(Pipe { pos, is_assign, decl: decl.collect(), cmds });
                 }
                 TokenKind::Bool
                 | TokenKind::CharConstant
@@ -580,7 +579,7 @@ impl<'t> Parser<'t> {
 
     fn command(&mut self) -> Result<Command, Error> {
         let pos = self.peek_non_space().start;
-        let mut args = Vec::with_capacity(1);
+        let mut args = Few::new();
         loop {
             self.peek_non_space(); // skips leading spaces
             if let Some(operand) = self.operand()? {
@@ -598,7 +597,7 @@ impl<'t> Parser<'t> {
         if args.is_empty() {
             return self.error("empty command");
         }
-        Ok(Command { pos, args: args.into() })
+        Ok(Command { pos, args })
     }
 
     /// A term with the fields that follow it.
@@ -686,10 +685,8 @@ impl<'t> Parser<'t> {
 
     fn function(&self, token: Token) -> Result<Expr, Error> {
         let name = self.word(token);
-        match self.funcs.get_named(name) {
-            Some((name, func)) => {
-                Ok(Expr::Function(Box::new(Function { pos: token.start, name, func: *func })))
-            }
+        match self.funcs.get_shared(name) {
+            Some(named) => Ok(Expr::Function(Function::new(token.start, named.clone()))),
             None => self.error(format!("function \"{name}\" not defined")),
         }
     }

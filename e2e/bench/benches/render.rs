@@ -13,6 +13,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion};
+use mimalloc::MiMalloc;
 use pintle_bench::{BenchChart, charts, cpu_time};
 use pintle_helm::chart::{Chart, Limits, load_archive};
 use pintle_helm::render::{
@@ -20,6 +21,10 @@ use pintle_helm::render::{
 };
 use pintle_helm::values::{CoalesceOptions, Values, coalesce};
 use serde::Deserialize;
+
+/// As the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long Helm's library is measured at each step.
 const SDK_SECONDS: &str = "3";

@@ -36,7 +36,7 @@ impl<'set> State<'set, '_> {
     pub(super) fn eval_pipeline(&mut self, dot: &Operand, pipe: &'set Pipe) -> Result<Operand, Error> {
         self.at = At::Pipe(pipe);
         let mut value = None;
-        for command in &pipe.cmds {
+        for command in pipe.cmds.iter() {
             // The previous value is this one's last argument.
             let mut next = self.eval_command(dot, command, value)?;
             // Go: what is in an interface {} is taken out; a nil interface becomes no value.
@@ -334,7 +334,7 @@ impl<'set> State<'set, '_> {
         at: At<'set>,
         args: Args<'set>,
     ) -> Result<Operand, Error> {
-        let (name, func) = (function.name, &function.func);
+        let (name, func) = (function.named.name, &function.named.func);
         match func.special {
             Special::None => {}
             Special::And | Special::Or => {

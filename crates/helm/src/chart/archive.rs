@@ -3,6 +3,7 @@
 //! Nothing is ever written to disk, and links are read as empty files, so an archive can reach nothing outside itself.
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -13,8 +14,8 @@ use super::{Error, Limits, load};
 pub(super) struct RawFile {
     /// Path below the chart's folder, with `/`.
     pub(super) name: String,
-    /// Content without a byte order mark.
-    pub(super) data: Vec<u8>,
+    /// Content without a byte order mark, as a chart keeps it.
+    pub(super) data: Arc<[u8]>,
 }
 
 /// What is left of the limits; one budget for an archive and the archives inside it.
@@ -89,6 +90,8 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<Vec<RawFile>, Er
     // Tar reads headers block by block, and every call of the inflater copies its window.
     let mut archive = tar::Archive::new(BufReader::with_capacity(STREAM_BUFFER, stream));
     let mut files = Vec::new();
+    // One for all files: each is then copied into exactly what it needs.
+    let mut data = Vec::new();
     for entry in archive.entries().map_err(|source| broken(source, budget))? {
         let mut entry = entry.map_err(|source| broken(source, budget))?;
         let kind = entry.header().entry_type();
@@ -100,18 +103,18 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<Vec<RawFile>, Er
             continue;
         }
         let name = inner_path(&path)?;
-        let mut data = Vec::new();
+        data.clear();
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
             let left = budget.bytes_left();
             if entry.size() > left {
                 return Err(budget.too_large());
             }
             // What the header promises need not be there.
-            data.reserve_exact(usize::try_from(entry.size()).unwrap_or(usize::MAX).min(MAX_RESERVED));
+            data.reserve(usize::try_from(entry.size()).unwrap_or(usize::MAX).min(MAX_RESERVED));
             (&mut entry).take(left).read_to_end(&mut data).map_err(|source| broken(source, budget))?;
         }
         budget.take(data.len() as u64)?;
-        files.push(RawFile { name, data: without_bom(data) });
+        files.push(RawFile { name, data: without_bom(&data).into() });
     }
     if files.is_empty() {
         return Err(Error::EmptyArchive);
@@ -166,11 +169,8 @@ pub(super) fn clean(path: &str) -> String {
     if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
 }
 
-pub(super) fn without_bom(data: Vec<u8>) -> Vec<u8> {
-    match data.strip_prefix(b"\xef\xbb\xbf") {
-        Some(rest) => rest.to_vec(),
-        None => data,
-    }
+pub(super) fn without_bom(data: &[u8]) -> &[u8] {
+    data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data)
 }
 
 fn broken(source: io::Error, budget: &Budget) -> Error {

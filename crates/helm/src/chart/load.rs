@@ -53,9 +53,9 @@ fn build(files: Vec<RawFile>, budget: &mut Budget) -> Result<Chart, Error> {
                 let values = Values::from_yaml(&file.data)
                     .map_err(|error| Error::Parse { file: "values.yaml", message: error.to_string() })?;
                 chart.values = Arc::new(values);
-                chart.values_text = Some(file.data.into());
+                chart.values_text = Some(file.data);
             }
-            "values.schema.json" => chart.schema = Some(file.data.into()),
+            "values.schema.json" => chart.schema = Some(file.data),
             "requirements.yaml" => {
                 let metadata = metadata.get_or_insert_with(Metadata::default);
                 read_metadata(metadata, "requirements.yaml", &file.data)?;
@@ -157,7 +157,7 @@ pub(super) fn check_api_version(text: &[u8]) -> Result<(), Error> {
 }
 
 fn chart_file(file: RawFile) -> ChartFile {
-    ChartFile { name: file.name.into(), data: file.data.into() }
+    ChartFile { name: file.name.into(), data: file.data }
 }
 
 /// For tests elsewhere in the crate: a chart from texts.
@@ -165,7 +165,7 @@ fn chart_file(file: RawFile) -> ChartFile {
 pub(crate) fn from_texts(files: &[(&str, &str)]) -> Result<Chart, Error> {
     let files = files
         .iter()
-        .map(|(name, text)| RawFile { name: (*name).to_owned(), data: text.as_bytes().to_vec() })
+        .map(|(name, text)| RawFile { name: (*name).to_owned(), data: text.as_bytes().into() })
         .collect();
     from_files(files, &mut Budget::new(&super::Limits::default()))
 }
