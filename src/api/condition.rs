@@ -71,6 +71,10 @@ reasons! {
     VersionNotFound,
     /// The archive is not what the index or the spec says, or cannot be read.
     ChartCorrupt,
+    /// The source has other bytes under the version that runs.
+    DigestChanged,
+    /// The source does not have the version any more that runs, only lower ones.
+    VersionDisappeared,
     /// Nobody who is trusted vouches for the chart.
     VerificationFailed,
     /// The source refused the credentials.

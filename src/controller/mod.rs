@@ -137,6 +137,8 @@ struct Memory {
     finalizer: bool,
     /// Failures in a row, and of which generation.
     failures: (Option<i64>, u32),
+    /// What was last told of a source that does not offer what runs.
+    told: Option<String>,
 }
 
 /// Runs the operator until `stop` resolves, as soon as it leads.

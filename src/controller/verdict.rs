@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use pintle_helm::render::RenderError;
 
+use super::helm_release::Notice;
 use super::{Requeue, jitter};
 use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, SOURCE_VERIFIED, STALLED, Status};
 use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUESTED_AT, Reason, Target};
@@ -182,6 +183,8 @@ pub struct View<'a> {
     pub verdict: &'a Verdict,
     /// The signatures of the chart, when it was resolved.
     pub verified: Option<&'a [Verified]>,
+    /// That the source does not offer what runs.
+    pub notice: Option<&'a Notice>,
     /// Failures in a row.
     pub failures: u32,
     /// Now.
@@ -227,7 +230,7 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
     set.verified(view.verified, view.verdict);
     match view.verdict {
-        Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history),
+        Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history, view.notice),
         Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
         Verdict::Failed(failure) => set.failed(failure, view.history),
         Verdict::Again(_) => {}
@@ -293,7 +296,7 @@ impl Conditions<'_> {
         }
     }
 
-    fn settled(&mut self, object: &HelmRelease, history: Option<&History>) {
+    fn settled(&mut self, object: &HelmRelease, history: Option<&History>, notice: Option<&Notice>) {
         self.remove(RECONCILING);
         self.remove(STALLED);
         let Some(revision) = history.and_then(History::deployed) else { return };
@@ -312,6 +315,10 @@ impl Conditions<'_> {
                 self.set(HELD, Status::True, Reason::RollbackSucceeded, &message);
             }
             None => {
+                let content = match notice {
+                    Some(notice) => format!("{content}; {}", notice.text()),
+                    None => content,
+                };
                 self.set(READY, Status::True, reason, &content);
                 self.remove(HELD);
             }

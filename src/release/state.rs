@@ -107,7 +107,8 @@ impl Desired {
         }
     }
 
-    fn owns(&self, facts: &Facts) -> bool {
+    /// Whether the revision with these facts is this HelmRelease's.
+    pub fn owns(&self, facts: &Facts) -> bool {
         self.take_over || facts.owner == self.owner || facts.owner_name == self.owner_name
     }
 }

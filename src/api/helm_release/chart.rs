@@ -26,10 +26,25 @@ pub struct ChartReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub digest: Option<String>,
+    /// What to do when the version that runs comes with other bytes.
+    #[serde(default)]
+    pub on_digest_change: OnDigestChange,
     /// Files inside the chart, merged in order, in place of its values.yaml.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub values_files: Vec<String>,
+}
+
+/// What becomes of a version whose bytes have changed.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDigestChange {
+    /// What runs stays, and the status tells.
+    #[default]
+    Warn,
+    /// A new revision is made.
+    Upgrade,
+    /// The release is not ready until somebody decides.
+    Fail,
 }
 
 /// A ChartRepository of the same namespace.

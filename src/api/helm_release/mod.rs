@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::GoDuration;
 pub use actions::{CrdPolicy, DeletionPropagation, Install, Rollback, Uninstall, Upgrade};
-pub use chart::{ChartReference, RepositoryReference, ValuesKind, ValuesReference};
+pub use chart::{ChartReference, OnDigestChange, RepositoryReference, ValuesKind, ValuesReference};
 pub use status::{Changes, HelmReleaseStatus, InventoryEntry, RevisionStatus};
 pub use target::Target;
 

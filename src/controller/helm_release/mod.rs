@@ -12,6 +12,7 @@ mod render;
 mod report;
 mod revision;
 mod rivals;
+mod source;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use kube::core::DynamicObject;
 use tracing::{debug, error, warn};
 
 use self::inputs::Inputs;
+pub use self::source::Notice;
 use super::publish::HELM_RELEASE;
 use super::store::{Key, Seen};
 use super::verdict::{self, Failure, Verdict};
@@ -88,6 +90,8 @@ pub(super) struct Work<'a> {
     redactions: Redactions,
     /// The signatures of the chart, once it is resolved.
     verified: Option<Vec<Verified>>,
+    /// That the source does not offer what runs and is kept.
+    notice: Option<Notice>,
 }
 
 /// What a reconcile came to: the verdict, and the history as it is now, when it could be read.
@@ -106,7 +110,7 @@ impl<'a> Work<'a> {
     /// A look at `object`, which is the one of `key`.
     pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
         let redactions = Redactions::default();
-        Self { operator, key, object, target: object.target(), redactions, verified: None }
+        Self { operator, key, object, target: object.target(), redactions, verified: None, notice: None }
     }
 }
 
@@ -158,7 +162,10 @@ impl Work<'_> {
             Err(error) => return Account::failed(self.explain(error).await, None),
         };
         let desired = self.desired(&observed.history, &owner, inputs.as_ref());
-        let decision = self.decide(&observed, &desired);
+        let (desired, decision) = match self.weigh(&observed, desired, inputs.as_ref()).await {
+            Ok(decided) => decided,
+            Err(failure) => return self.without_inputs(client, &key, &owner, Verdict::Failed(failure)).await,
+        };
         // Without the texts of old failures: those are redacted where they are published.
         debug!(release = %self.key, action = ?decision.action(), "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);

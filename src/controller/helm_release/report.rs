@@ -59,6 +59,7 @@ impl Work<'_> {
             verdict: &verdict,
             failures,
             verified: self.verified.as_deref(),
+            notice: self.notice.as_ref(),
             now,
         };
         let new = status(self.object, &view);
