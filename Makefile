@@ -26,6 +26,7 @@ unit: ## unit tests of all crates
 	$(CARGO) test -p pintle-helm --test directory --test corpora
 
 e2e: build assets ## the stories of e2e/ on a real control plane
+	$(CARGO) test --test authoring
 	$(CARGO) test --test e2e
 
 chaos: build assets ## every request of a release's life goes wrong once; CHAOS_FLAGS="--only=upgrade/kill-after/7" for one run

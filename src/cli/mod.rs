@@ -1,10 +1,19 @@
 //! The command line: flags in, library call, text out.
 
+mod charts;
 mod crds;
+mod dependency;
 pub mod output;
+mod package;
+mod pull;
+mod repo;
 mod run;
+mod search;
 mod serve;
+mod show;
+mod table;
 mod template;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +35,23 @@ enum Command {
     Template(template::TemplateArgs),
     /// Serve a folder of charts as a chart repository
     Serve(serve::ServeArgs),
+    /// Package charts into archives, as `helm package`; the same chart always has the same bytes
+    Package(package::PackageArgs),
+    /// Show what a chart says of itself, as `helm show`
+    #[command(visible_alias = "inspect")]
+    Show(show::ShowArgs),
+    /// Keep helm's list of chart repositories, and make indexes, as `helm repo`
+    Repo(repo::RepoArgs),
+    /// Search the repositories that were added, as `helm search`
+    Search(search::SearchArgs),
+    /// Keep the dependencies of a chart, as `helm dependency`
+    #[command(visible_aliases = ["dep", "dependencies"])]
+    Dependency(dependency::DependencyArgs),
+    /// Fetch charts from repositories and registries, as `helm pull`
+    #[command(visible_alias = "fetch")]
+    Pull(pull::PullArgs),
+    /// Verify an archive by the provenance file beside it, as `helm verify`
+    Verify(verify::VerifyArgs),
 }
 
 impl Cli {
@@ -39,6 +65,13 @@ impl Cli {
             Command::Crds(args) => args.run(&mut output::stdout()),
             Command::Template(args) => args.run(&mut output::stdout()),
             Command::Serve(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Package(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Show(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Repo(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Search(args) => args.run(&mut output::stdout()),
+            Command::Dependency(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Pull(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Verify(args) => args.run(&mut output::stdout()),
         }
     }
 }

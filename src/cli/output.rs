@@ -7,6 +7,11 @@ pub fn stdout() -> BufWriter<StdoutLock<'static>> {
     BufWriter::new(io::stdout().lock())
 }
 
+/// Prints what a person should know beside the output.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints an error and its causes, each once, as `Error: what: why`.
 pub fn error(error: &anyhow::Error) {
     let text = crate::cluster::chain(error.as_ref());

@@ -13,6 +13,7 @@
 //! await. Reading Secrets and publishing conditions is the controller's concern.
 
 mod address;
+pub mod authoring;
 mod cache;
 mod catalog;
 mod credentials;

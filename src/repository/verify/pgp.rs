@@ -96,6 +96,17 @@ impl Keyring {
         }
     }
 
+    /// Whose key `signer` is, the fingerprint of a key or of a subkey: the names in it, and its fingerprint.
+    pub fn owner(&self, signer: &str) -> Option<(Vec<String>, String)> {
+        let key = self.0.iter().find(|key| {
+            format!("{:X}", key.primary_key.fingerprint()) == signer
+                || key.public_subkeys.iter().any(|subkey| format!("{:X}", subkey.key.fingerprint()) == signer)
+        })?;
+        let users = key.details.users.iter();
+        let names = users.map(|user| String::from_utf8_lossy(user.id.id()).into_owned()).collect();
+        Some((names, format!("{:X}", key.primary_key.fingerprint())))
+    }
+
     /// The fingerprint of the key that made one of `signatures` over `text`.
     fn signer(&self, signatures: &[Signature], text: &[u8], now: u32) -> Result<String, Error> {
         for signature in signatures {

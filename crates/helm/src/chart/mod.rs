@@ -121,6 +121,14 @@ impl Chart {
         if !matches!(self.metadata.kind.as_str(), "" | "application") {
             return Err(Error::NotInstallable { kind: self.metadata.kind.clone() });
         }
+        self.check_dependencies()
+    }
+
+    /// Checks that what the chart depends on is there.
+    ///
+    /// # Errors
+    /// [`Error::MissingDependencies`].
+    pub fn check_dependencies(&self) -> Result<(), Error> {
         let missing: Vec<&str> = self
             .metadata
             .dependencies
