@@ -211,11 +211,10 @@ fn both_tools_use_the_same_repositories() {
         ("repo", vec!["tool", "--repo", &server.url]),
         ("url", vec![&url]),
     ] {
-        let pull = |own: &str| [&["pull"], &arguments[..], &["-d", own]].concat();
         let (ours, theirs) = (format!("{place}-ours"), format!("{place}-theirs"));
         fs::create_dir(desk.path(&theirs)).unwrap();
-        desk.pintle(&pull(&ours));
-        desk.helm(&pull(&theirs));
+        desk.pintle(&[&["pull"], &arguments[..], &["-d", &ours]].concat());
+        desk.helm(&[&["pull"], &arguments[..], &["-d", &theirs]].concat());
         assert_eq!(files(&desk.path(&ours)), files(&desk.path(&theirs)), "{arguments:?}");
     }
     desk.same(&["show", "values", "theirs/web", "--version", "1.0.0"]);
@@ -243,7 +242,7 @@ fn both_tools_use_the_same_lock() {
     let server = desk.serve("charts");
     desk.pintle(&["repo", "add", "ours", &server.url]);
     let further = "dependencies:\n- {name: web, version: \">=1.0.0 <2\", repository: \"@ours\", alias: front, \
-                   condition: front.on, tags: [a], import-values: [{child: x, parent: y}]}\n\
+                   condition: front.on, tags: [a], import-values: [{child: x, parent: outer}]}\n\
                    - {name: near, version: ~0.1, repository: \"file://../near\"}\n";
     for chart in ["src/ours", "src/theirs"] {
         desk.chart(chart, "1.0.0", further);
