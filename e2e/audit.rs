@@ -129,8 +129,11 @@ impl Audit {
         loop {
             let bytes = self.read(mark.0)?;
             if let Some(end) = find_line_end(&bytes, &name) {
-                let requests = parse(&bytes[..end])?;
-                return Ok((requests, AuditMark(mark.0 + end as u64)));
+                match parse(&bytes[..end]) {
+                    Ok(requests) => return Ok((requests, AuditMark(mark.0 + end as u64))),
+                    // What is being written may be read before it is whole.
+                    Err(error) => ensure!(Instant::now() < deadline, "{error:#}"),
+                }
             }
             ensure!(Instant::now() < deadline, "a request is not in the audit log after {WITHIN:?}");
             sleep(LOOK_EVERY).await;
@@ -157,7 +160,8 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Request>> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut requests = Vec::new();
     for line in lines {
-        let event: Value = serde_json::from_slice(line).context("the audit log has a broken line")?;
+        let event: Value = serde_json::from_slice(line)
+            .with_context(|| format!("the audit log has a broken line: {}", String::from_utf8_lossy(line)))?;
         requests.extend(Request::parse(&event));
     }
     Ok(requests)

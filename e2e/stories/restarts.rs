@@ -130,8 +130,9 @@ async fn upgrade(cx: &Context, namespace: &str) -> anyhow::Result<()> {
         .await?;
         let record = format!("sh.helm.release.v1.{}.v2", name(last - 1));
         cx.objects().wait(Kind::SECRET, namespace, &record, "there", WITHIN, |found| found.is_some()).await?;
+        let releases = cx.objects().list(Kind::HELM_RELEASE, namespace, "").await?;
         cx.rig().control_plane.crash_api_server().await?;
-        let releases = cx.objects().list_served(Kind::HELM_RELEASE, namespace, SERVED_WITHIN).await?;
+        cx.objects().list_served(Kind::HELM_RELEASE, namespace, SERVED_WITHIN).await?;
         let is_upgraded = |release: &&Value| release["status"]["lastAppliedRevision"].as_i64() >= Some(2);
         let upgraded = releases.iter().filter(is_upgraded).count();
         cx.say(format!("the API server was killed with {upgraded} releases upgraded"));
