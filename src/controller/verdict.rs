@@ -13,7 +13,7 @@ use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUE
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
 use crate::release::{self, Action, History, backoff};
-use crate::repository::Verified;
+use crate::repository::{ResolvedChart, Verified};
 
 /// The pause before a retry that waits for somebody to do something in the cluster.
 const SLOW: Duration = Duration::from_secs(60);
@@ -85,6 +85,16 @@ impl Failure {
         let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
         let message = format!("waiting for the end of {}", list(waiting));
         Self::new(reason, Retry::Soon, message).again_after(left.max(Duration::from_millis(100)))
+    }
+
+    /// What keeps a chart that could be read from being installed.
+    pub fn of_chart(resolved: &ResolvedChart, error: &pintle_helm::chart::Error) -> Self {
+        let reason = match error {
+            pintle_helm::chart::Error::NotInstallable { .. } => Reason::InvalidSpec,
+            _ => Reason::ChartCorrupt,
+        };
+        let message = format!("chart {}-{}: {}", resolved.name, resolved.version, chain(error));
+        Self::new(reason, Retry::OnChange, message)
     }
 
     /// What is wrong with the values.

@@ -56,6 +56,7 @@ impl Work<'_> {
         let redactions = self.redactions.clone();
         let work = move || {
             let layers = with_values_files(&inputs, &files)?;
+            layers.0.check_installable(compat).map_err(|e| Failure::of_chart(&inputs.chart, &e))?;
             let options = CoalesceOptions { skip_schema_validation: skip_schema, compat };
             let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
             let options = RenderOptions {
@@ -103,5 +104,7 @@ fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<Chart>, V
     }
     let mut chart = Chart::clone(chart);
     chart.values = Arc::new(merge_layers(layers));
+    // It is not what these were read from.
+    chart.values_text = None;
     Ok((Arc::new(chart), inputs.values.clone()))
 }

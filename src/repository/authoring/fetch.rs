@@ -218,6 +218,16 @@ impl Fetcher {
             .unwrap_or_else(|| Error::refused(format!("chart {:?} has no downloadable URLs", place.chart))))
     }
 
+    /// Fetches a file that is no chart, such as one with values.
+    ///
+    /// # Errors
+    /// It cannot be fetched, or is larger than an archive may be.
+    pub async fn file(&self, address: &str, login: &Login) -> Result<Vec<u8>, Error> {
+        let url = address::parse(address)?;
+        let access = login.access(url.clone(), self.timeout)?;
+        self.bytes(&url, &access, Limits::default().compressed_bytes).await
+    }
+
     async fn check(
         &self,
         place: &Place,
