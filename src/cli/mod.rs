@@ -6,6 +6,8 @@ mod dependency;
 pub mod output;
 mod package;
 mod pull;
+mod push;
+mod registry;
 mod repo;
 mod run;
 mod search;
@@ -50,6 +52,10 @@ enum Command {
     /// Fetch charts from repositories and registries, as `helm pull`
     #[command(visible_alias = "fetch")]
     Pull(pull::PullArgs),
+    /// Push an archive to a registry, as `helm push`
+    Push(push::PushArgs),
+    /// Log in to registries, as `helm registry`
+    Registry(registry::RegistryArgs),
     /// Verify an archive by the provenance file beside it, as `helm verify`
     Verify(verify::VerifyArgs),
 }
@@ -71,6 +77,8 @@ impl Cli {
             Command::Search(args) => args.run(&mut output::stdout()),
             Command::Dependency(args) => runtime()?.block_on(args.run(&mut output::stdout())),
             Command::Pull(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Push(args) => runtime()?.block_on(args.run(&mut output::stdout())),
+            Command::Registry(args) => runtime()?.block_on(args.run(&mut output::stdout())),
             Command::Verify(args) => args.run(&mut output::stdout()),
         }
     }
