@@ -6,6 +6,8 @@ mod dependency;
 pub mod output;
 mod package;
 mod pull;
+mod push;
+mod registry;
 mod repo;
 mod run;
 mod search;
@@ -53,6 +55,10 @@ enum Command {
     /// Fetch charts from repositories and registries, as `helm pull`
     #[command(visible_alias = "fetch")]
     Pull(pull::PullArgs),
+    /// Push an archive to a registry, as `helm push`
+    Push(push::PushArgs),
+    /// Log in to registries, as `helm registry`
+    Registry(registry::RegistryArgs),
     /// Verify an archive by the provenance file beside it, as `helm verify`
     Verify(verify::VerifyArgs),
 }
@@ -75,6 +81,8 @@ impl Cli {
             Command::Search(args) => args.run(out),
             Command::Dependency(args) => runtime()?.block_on(args.run(out)),
             Command::Pull(args) => runtime()?.block_on(args.run(out)),
+            Command::Push(args) => runtime()?.block_on(args.run(out)),
+            Command::Registry(args) => runtime()?.block_on(args.run(out)),
             Command::Verify(args) => args.run(out),
         };
         // Dropped, it would lose an error such as a full disk.

@@ -67,12 +67,14 @@ pub struct Failure {
     pub message: String,
     /// When to look again, if that is known.
     after: Option<Duration>,
+    /// How long whoever refused asked to be left alone.
+    pause: Duration,
 }
 
 impl Failure {
     /// A failure.
     pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {
-        Self { reason, retry, message: message.into(), after: None }
+        Self { reason, retry, message: message.into(), after: None, pause: Duration::ZERO }
     }
 
     /// Something that cannot happen did.
@@ -127,6 +129,13 @@ impl Failure {
         self
     }
 
+    /// The same, not to be tried again before `pause` is over.
+    #[must_use]
+    pub fn no_sooner_than(mut self, pause: Option<Duration>) -> Self {
+        self.pause = pause.unwrap_or_default();
+        self
+    }
+
     /// The same, without the secrets that the release's values came with.
     #[must_use]
     pub fn redacted(mut self, redactions: &Redactions) -> Self {
@@ -143,7 +152,7 @@ impl Failure {
     pub fn requeue(&self, failures: u32, interval: Duration) -> Requeue {
         match (self.after, self.retry) {
             (Some(after), _) => Requeue::After(after),
-            (None, Retry::Soon) => Requeue::After(backoff(failures, seed(&self.message))),
+            (None, Retry::Soon) => Requeue::After(backoff(failures, seed(&self.message)).max(self.pause)),
             (None, Retry::Later) => Requeue::After(jitter(SLOW.min(interval))),
             // The spec has to change, but so may the chart.
             (None, Retry::OnChange) => Requeue::After(jitter(interval)),

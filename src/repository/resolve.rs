@@ -347,6 +347,8 @@ impl Shared {
             Some(shared.charts.insert(digest, Arc::new(chart), bytes.len() as u64))
         };
         let verified = self.vouch(wanted, digest).await?;
+        // It is closed by nobody.
+        let _turn = self.loading.acquire().await;
         let chart = blocking(&wanted.label, load).await?;
         let url = source(&wanted.urls);
         Ok(chart.map(|chart| Obtained { digest, chart, url, verified, stale: None }))
@@ -418,6 +420,7 @@ impl Shared {
             shared.disk.store(digest, &bytes);
             Ok(shared.charts.insert(digest, chart, bytes.len() as u64))
         };
+        let _turn = self.loading.acquire().await;
         let chart = blocking(&wanted.label, load).await??;
         Ok(Obtained { digest, chart, url: address::shown(url), verified, stale: None })
     }

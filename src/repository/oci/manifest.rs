@@ -10,11 +10,14 @@ use crate::repository::digest::Digest;
 pub const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
-const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
-const ARCHIVE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+/// What a chart's Chart.yaml is, as JSON.
+pub const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+/// What a chart's archive is.
+pub const ARCHIVE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// What helm pushed before version 3.5.
 const OLD_ARCHIVE: &str = "application/tar+gzip";
-const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+/// What its provenance file is.
+pub const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 /// Longest media type that a message shows.
 const SHOWN: usize = 100;
 

@@ -3,16 +3,18 @@
 //! ```text
 //! locate   version ──tags──► tag ──manifest──► digests of the archive and its provenance     (remembered a while)
 //! pull     digest ──blob──► bytes                                                             (cached like any archive)
+//! push     bytes  ──blobs, manifest──► tag                                                    (the command line's)
 //! ```
 //!
 //! A client of its own, because it must keep the limits of every other fetch: bytes, time, redirects, and which server
-//! sees which credentials. It speaks the part of the distribution specification that reading charts takes.
+//! sees which credentials. It speaks the part of the distribution specification that charts take.
 
 mod challenge;
 mod error;
 mod exchange;
 mod keychain;
 mod manifest;
+mod push;
 mod reference;
 mod session;
 mod tags;
@@ -37,8 +39,8 @@ use session::{Session, Talks, unexpected};
 
 pub(super) use error::Error;
 pub(super) use keychain::Keychain;
-pub(super) use manifest::{Blob, ChartBlobs, Manifest};
-pub(super) use reference::{Reference, version_of};
+pub(super) use manifest::{ARCHIVE, Blob, CONFIG, ChartBlobs, Manifest, PROVENANCE};
+pub(super) use reference::{Reference, tag_of, version_of};
 
 /// Bytes of a manifest; the distribution specification has registries take that much.
 const MANIFEST_BYTES: u64 = 4 << 20;
@@ -130,7 +132,7 @@ impl Registry {
     fn session<'a>(&'a self, http: &'a Http, talks: &'a Talks, name: &'a str) -> Session<'a> {
         let path = if name.is_empty() { &self.reference.path } else { name };
         let credentials = self.keychain.find(&self.full_name(path));
-        Session { http, talks, base: &self.base, tls: &self.tls, credentials, name }
+        Session { http, talks, base: &self.base, tls: &self.tls, credentials, name, actions: "pull" }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -157,12 +157,10 @@ pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
     let dependencies = metadata.dependencies.iter().map(|dependency| {
         let imports = dependency.import_values.iter().map(|import| match import {
             ImportValue::Export(name) => Value::string(name),
-            ImportValue::Path { child, parent } => Value::Map(Map::typed(
+            // Helm: what is left after the imports is a `map[string]string`.
+            ImportValue::Table(table) => Value::Map(Map::typed(
                 MapType::String,
-                Entries::from([
-                    ("child".into(), Value::string(child)),
-                    ("parent".into(), Value::string(parent)),
-                ]),
+                table.iter().map(|(key, value)| (key.into(), convert::value(value))).collect(),
             )),
             ImportValue::Other(other) => convert::value(other),
         });
