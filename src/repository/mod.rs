@@ -21,6 +21,7 @@ mod digest;
 mod error;
 mod http;
 mod index;
+mod notes;
 mod oci;
 pub mod package;
 mod reach;

@@ -16,7 +16,7 @@ use super::oci::{self, Located, Registry};
 use super::resolve::{Source, Wanted};
 use super::verify::cosign::{self, Evidence};
 use super::verify::{self, Policy, Verified, pgp};
-use super::{Error, Shared, blocking, lock};
+use super::{Error, Shared, lock};
 
 /// More answers than this are not worth remembering.
 const MAX_VOUCHED: usize = 10_000;
@@ -79,9 +79,8 @@ impl Shared {
             return Ok(known);
         }
         let (Some(policy), Some(key)) = (&wanted.policy, key(wanted, digest)) else { return Ok(Vec::new()) };
-        let (shared, name) = (self.clone(), Digest::of(key.as_bytes()));
-        let kept = blocking(&wanted.label, move || shared.disk.note(name)).await?;
-        let kept: Option<Proof> = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let note = format!("vouched {key}");
+        let kept: Option<Proof> = self.kept(&note).await;
         if let Some(Ok(verified)) = kept.map(|proof| check(policy, wanted, digest, &proof)) {
             self.vouched.remember(key, &verified);
             return Ok(verified);
@@ -90,10 +89,7 @@ impl Shared {
         let verified = check(policy, wanted, digest, &proof)
             .map_err(|source| Error::VerifyChart { chart: wanted.label.clone(), source })?;
         self.vouched.remember(key, &verified);
-        if let Ok(text) = serde_json::to_vec(&proof) {
-            let shared = self.clone();
-            blocking(&wanted.label, move || shared.disk.write_note(name, &text)).await?;
-        }
+        self.keep(&note, &proof).await;
         Ok(verified)
     }
 

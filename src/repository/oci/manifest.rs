@@ -1,6 +1,6 @@
 //! The manifest of a chart: which of its blobs is the archive, and which one the provenance.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use crate::repository::digest::Digest;
@@ -22,7 +22,7 @@ pub const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov
 const SHOWN: usize = 100;
 
 /// Some bytes by their digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// Their digest.
     pub digest: Digest,
@@ -31,7 +31,7 @@ pub struct Blob {
 }
 
 /// The blobs of a chart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChartBlobs {
     /// The archive.
     pub archive: Blob,

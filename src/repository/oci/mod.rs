@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use pintle_sprig::semver::Version;
 use reqwest::{Method, StatusCode, Url};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::address::shown;
@@ -73,7 +74,7 @@ pub(super) enum Choice {
 }
 
 /// A chart that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Located {
     /// Its tag; none when a digest was asked for.
     pub tag: Option<String>,
