@@ -8,6 +8,7 @@
 mod archive;
 mod directory;
 mod ignore;
+mod inflate;
 mod load;
 mod metadata;
 mod path_match;
@@ -23,6 +24,7 @@ use crate::values::Values;
 #[cfg(test)]
 pub(crate) use load::from_texts;
 pub use metadata::{Dependency, ImportValue, Lock, Maintainer, Metadata};
+pub use pintle_gotemplate::Bytes;
 pub use path_match::{BadPattern, path_match};
 
 /// A chart with the charts it depends on.
@@ -39,9 +41,9 @@ pub struct Chart {
     /// The defaults, parsed.
     pub values: Arc<Values>,
     /// `values.yaml` as it was written.
-    pub values_text: Option<Arc<[u8]>>,
+    pub values_text: Option<Bytes>,
     /// `values.schema.json`.
-    pub schema: Option<Arc<[u8]>>,
+    pub schema: Option<Bytes>,
     /// The charts under `charts/`.
     pub dependencies: Vec<Chart>,
     /// The templates of the whole tree, parsed at the first render; clones share it.
@@ -54,7 +56,7 @@ pub struct ChartFile {
     /// Its path inside the chart, with `/`.
     pub name: Arc<str>,
     /// Its content.
-    pub data: Arc<[u8]>,
+    pub data: Bytes,
 }
 
 /// A custom resource definition of `crds/`: applied before anything else, never templated.

@@ -14,7 +14,7 @@ use super::convert;
 use super::files::Files;
 use super::{Capabilities, Engine, ReleaseFacts};
 use crate::Compat;
-use crate::chart::{Chart, ImportValue, Metadata};
+use crate::chart::{Bytes, Chart, ImportValue, Metadata};
 use crate::values::Values;
 
 /// A template file, ready to be parsed and executed.
@@ -22,7 +22,7 @@ pub(super) struct Template {
     /// `lab/charts/kid/templates/x.yaml`.
     pub(super) name: String,
     /// Its text.
-    pub(super) text: std::sync::Arc<[u8]>,
+    pub(super) text: Bytes,
     /// The context of its chart.
     pub(super) dot: Value,
     /// What renders it.
