@@ -39,6 +39,8 @@ pub struct Request {
     pub name: String,
     /// The user, without impersonation.
     pub user: String,
+    /// The program, as it names itself.
+    pub agent: String,
     /// The address that was asked, with its query.
     pub uri: String,
     /// Status code of the answer.
@@ -64,6 +66,7 @@ impl Request {
             namespace: text(object, "/namespace"),
             name: text(object, "/name"),
             user: text(event, "/user/username"),
+            agent: text(event, "/userAgent"),
             uri: text(event, "/requestURI"),
             code: event["responseStatus"]["code"].as_i64().unwrap_or_default(),
         })
@@ -108,10 +111,16 @@ impl Audit {
 
     /// Requests since `mark`, by `user`, in `namespace`; leases apart.
     pub async fn since(&self, mark: AuditMark, user: &str, namespace: &str) -> anyhow::Result<Vec<Request>> {
-        let (requests, _) = self.settled(mark).await?;
-        let concerns =
-            |request: &Request| request.user == user && request.namespace == namespace && !request.is_lease();
-        Ok(requests.into_iter().filter(concerns).collect())
+        let mut requests = self.all_since(mark, namespace).await?;
+        requests.retain(|request| request.user == user);
+        Ok(requests)
+    }
+
+    /// Requests since `mark`, by anybody, in `namespace`; leases apart.
+    pub async fn all_since(&self, mark: AuditMark, namespace: &str) -> anyhow::Result<Vec<Request>> {
+        let (mut requests, _) = self.settled(mark).await?;
+        requests.retain(|request| request.namespace == namespace && !request.is_lease());
+        Ok(requests)
     }
 
     /// Requests since `mark`, by `user`, wherever; leases apart.

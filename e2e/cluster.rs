@@ -5,15 +5,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use kube_runtime::wait::await_condition;
-use kube_runtime::watcher;
+use kube_runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -68,6 +68,8 @@ impl Kind {
     pub const CONFIG_MAP: Self = Self::in_namespace("", "v1", "ConfigMap");
     /// Secrets.
     pub const SECRET: Self = Self::in_namespace("", "v1", "Secret");
+    /// ResourceQuotas.
+    pub const RESOURCE_QUOTA: Self = Self::in_namespace("", "v1", "ResourceQuota");
     /// Leases.
     pub const LEASE: Self = Self::in_namespace("coordination.k8s.io", "v1", "Lease");
     /// PersistentVolumeClaims.
@@ -218,6 +220,12 @@ impl Objects {
     pub fn watch(&self, kind: Kind) -> BoxStream<'static, watcher::Result<watcher::Event<DynamicObject>>> {
         let api = Api::all_with(self.client.clone(), &kind.resource());
         watcher(api, watcher::Config::default()).boxed()
+    }
+
+    /// The objects of the kind, those that are there and each one that changes, for ever.
+    pub fn changes(&self, kind: Kind, namespace: &str) -> impl Stream<Item = anyhow::Result<Value>> + use<> {
+        let changes = watcher(self.api(kind, namespace), watcher::Config::default()).applied_objects();
+        changes.map(|object| to_value(object.context("the watch failed")?))
     }
 
     /// Waits until what there is of the object, if anything, is as `wanted` says; `what` names that.

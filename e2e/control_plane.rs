@@ -244,18 +244,23 @@ struct Server {
     port: u16,
     etcd: u16,
     etcd_peer: u16,
+    /// Where kwok answers in place of the kubelets.
+    kubelet: u16,
     tokens: Vec<(String, String)>,
 }
 
 impl Server {
     fn new(dir: &Path, users: &[String]) -> anyhow::Result<Self> {
-        let [port, etcd, etcd_peer] = free_ports()?;
+        let [port, etcd, etcd_peer, kubelet] = free_ports()?;
         let users = std::iter::once(ADMIN).chain(users.iter().map(String::as_str));
         let tokens = users.map(|user| (user.to_owned(), token())).collect();
-        let server = Self { dir: dir.to_owned(), port, etcd, etcd_peer, tokens };
+        let server = Self { dir: dir.to_owned(), port, etcd, etcd_peer, kubelet, tokens };
         server.write("tokens.csv", &server.token_file())?;
         server.write("service-account.key", &private_key())?;
         server.write("audit.yaml", AUDIT_POLICY)?;
+        server.write("container.log", &container_log(&[]))?;
+        server.write("leaky.log", &container_log(&[&format!("connecting with the password {LEAKED}")]))?;
+        server.write("logs.yaml", &server.logs())?;
         for (user, token) in &server.tokens {
             server.write(&format!("{user}.kubeconfig"), &server.kubeconfig_of(user, token))?;
         }
@@ -269,6 +274,18 @@ impl Server {
     fn token_file(&self) -> String {
         let group = |user: &str| if user == ADMIN { ",\"system:masters\"" } else { "" };
         self.tokens.iter().map(|(user, token)| format!("{token},{user},{user}{}\n", group(user))).collect()
+    }
+
+    /// What kwok gives as the logs of containers.
+    fn logs(&self) -> String {
+        let log = |containers: &[&str], name: &str| json!({"containers": containers, "logsFile": self.dir.join(name), "previousLogsFile": self.dir.join(name)});
+        let config = json!({
+            "apiVersion": "kwok.x-k8s.io/v1alpha1",
+            "kind": "ClusterLogs",
+            "metadata": {"name": "all"},
+            "spec": {"logs": [log(&["leaky"], "leaky.log"), log(&[], "container.log")]},
+        });
+        format!("{config:#}\n")
     }
 
     fn kubeconfig(&self, user: &str) -> anyhow::Result<PathBuf> {
@@ -324,6 +341,19 @@ fn private_key() -> String {
     format!("-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n", lines.join("\n"))
 }
 
+/// What a container named `leaky` prints before it ends.
+pub const LEAKED: &str = "canary-5e1c-in-a-log";
+/// The last line that every container prints.
+pub const LAST_WORDS: &str = "the database does not answer";
+
+/// The log of a container, as a runtime keeps it.
+fn container_log(further: &[&str]) -> String {
+    let lines = (1..=60).map(|number| format!("line {number}"));
+    let lines = lines.chain(further.iter().map(|line| (*line).to_owned()));
+    let lines = lines.chain([LAST_WORDS.to_owned()]);
+    lines.map(|line| format!("2026-01-01T00:00:00.000000000Z stdout F {line}\n")).collect()
+}
+
 /// Who did what to which object, once a request is done. Watches last; of them the beginning counts.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
@@ -346,7 +376,7 @@ impl Starting<'_> {
         self.api_server(server).await?;
         let kubeconfig = server.kubeconfig(ADMIN)?;
         let client = self.ready(&kubeconfig).await?;
-        self.controllers(&kubeconfig).await?;
+        self.controllers(server, &kubeconfig).await?;
         let objects = Objects::new(client);
         for node in nodes() {
             objects.create(Kind::NODE, node).await?;
@@ -396,6 +426,7 @@ impl Starting<'_> {
             .arg(option("token-auth-file", self.dir.join("tokens.csv")))
             .arg("--authorization-mode=RBAC")
             .arg("--allow-privileged")
+            .arg("--kubelet-preferred-address-types=InternalIP")
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(option("service-account-key-file", self.dir.join("service-account.key")))
             .arg(option("service-account-signing-key-file", self.dir.join("service-account.key")))
@@ -407,7 +438,7 @@ impl Starting<'_> {
         self.run(program).await
     }
 
-    async fn controllers(&mut self, kubeconfig: &Path) -> anyhow::Result<()> {
+    async fn controllers(&mut self, server: &Server, kubeconfig: &Path) -> anyhow::Result<()> {
         let kubeconfig = option("kubeconfig", kubeconfig);
         let common =
             ["--leader-elect=false", "--secure-port=0", "--kube-api-qps=500", "--kube-api-burst=1000"];
@@ -424,6 +455,13 @@ impl Starting<'_> {
             .program("kwok")
             .arg(&kubeconfig)
             .arg(option("config", here().join("stages.yaml")))
+            .arg(option("config", self.dir.join("logs.yaml")))
+            // The API server asks the nodes for the logs of their pods: all of them are kwok, at this address.
+            .arg("--node-ip=127.0.0.1")
+            .arg(format!("--node-port={}", server.kubelet))
+            .arg(format!("--server-address=127.0.0.1:{}", server.kubelet))
+            .arg(option("tls-cert-file", self.dir.join("certificates/apiserver.crt")))
+            .arg(option("tls-private-key-file", self.dir.join("certificates/apiserver.key")))
             .arg("--manage-all-nodes")
             // Without leases nodes are given up as lost after 40 seconds.
             .arg("--node-lease-duration-seconds=40");

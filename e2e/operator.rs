@@ -75,6 +75,11 @@ impl Operator {
         self.child.lock().await.pid()
     }
 
+    /// A variable of its environment that its options set.
+    pub fn variable(&self, key: &str) -> Option<&str> {
+        self.options.env.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
     /// Fails when it has ended.
     pub async fn check(&self) -> anyhow::Result<()> {
         self.child.lock().await.check()

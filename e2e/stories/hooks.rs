@@ -49,6 +49,28 @@ spec:
     spec: {containers: [{name: main, image: "registry.example/main:1"}]}
 "#;
 
+/// A hook that defines a kind, and one of that kind after it.
+const DEFINING: &str = r#"
+{{- $group := printf "%s.example.com" .Release.Namespace }}
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: gadgets.{{ $group }}
+  annotations: {helm.sh/hook: pre-install, helm.sh/hook-weight: "-1"}
+spec:
+  group: {{ $group }}
+  scope: Namespaced
+  names: {kind: Gadget, plural: gadgets}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+---
+apiVersion: {{ $group }}/v1
+kind: Gadget
+metadata:
+  name: {{ .Release.Name }}
+  annotations: {helm.sh/hook: pre-install}
+"#;
+
 fn charts() -> anyhow::Result<ChartDir> {
     let charts = ChartDir::new()?;
     let fate = "{{ .Values.fate }}";
@@ -63,6 +85,7 @@ fn charts() -> anyhow::Result<ChartDir> {
     files.push(("templates/main.yaml", MAIN));
     files.push(("values.yaml", "greeting: hello\nfate: \"\"\n"));
     charts.add("hooked", "1.0.0", &files)?;
+    charts.add("defining", "1.0.0", &[("templates/all.yaml", DEFINING)])?;
     Ok(charts)
 }
 
@@ -72,7 +95,12 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     release::repository(cx, &namespace, &server).await?;
     install(cx, &namespace).await?;
     upgrade(cx, &namespace).await?;
-    failing(cx, &namespace).await
+    failing(cx, &namespace).await?;
+    cx.cluster().apply_yaml(&release::yaml(&namespace, "gadget", "defining", "1.0.0", "")).await?;
+    release::ready_at(cx, &namespace, "gadget", 1).await?;
+    let kind = format!("gadgets.{namespace}.example.com");
+    cx.cluster().kubectl(&["get", &kind, "gadget", "-n", &namespace]).await?;
+    Ok(())
 }
 
 async fn install(cx: &Context, namespace: &str) -> anyhow::Result<()> {

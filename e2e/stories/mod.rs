@@ -6,13 +6,16 @@ mod broken_upgrade;
 mod chaos;
 mod claimed;
 mod crash;
+mod culprits;
 mod efk;
 mod external;
 mod field_manager;
 mod freeze;
 mod harness;
+mod hook_order;
 mod hooks;
 mod interrupt;
+mod isolation;
 mod large;
 mod leadership;
 mod lifecycle;
@@ -24,6 +27,7 @@ mod requests;
 mod restarts;
 mod side_by_side;
 mod slow_hooks;
+pub mod waiting;
 
 use futures::future::BoxFuture;
 
@@ -51,6 +55,14 @@ pub const ALL: &[Story] = &[
     Story { name: "efk", needs_operator: true, run: |cx| Box::pin(efk::run(cx)) },
     // An upgrade that the server refuses, and one whose pods never become ready.
     Story { name: "broken_upgrade", needs_operator: true, run: |cx| Box::pin(broken_upgrade::run(cx)) },
+    // One chart with hooks at all events, by the real helm 4 and 3 and by Pintle: the same writes in the same order.
+    Story { name: "hook_order", needs_operator: true, run: |cx| Box::pin(hook_order::run(cx)) },
+    // What keeps a release from becoming ready is named, with its last words, and without a Secret.
+    Story { name: "culprits", needs_operator: true, run: |cx| Box::pin(culprits::run(cx)) },
+    // Releases that wait for what never comes keep nobody else from becoming ready.
+    Story { name: "waiting", needs_operator: true, run: |cx| Box::pin(waiting::run(cx)) },
+    // A broken object stops no other, and neither does a panic. It has a control plane of its own.
+    Story { name: "isolation", needs_operator: false, run: |cx| Box::pin(isolation::run(cx)) },
     // A killed operator goes on where it was; one that is asked to end does, and starts again without a write.
     // It has a control plane of its own.
     Story { name: "crash", needs_operator: false, run: |cx| Box::pin(crash::run(cx)) },

@@ -121,6 +121,8 @@ reasons! {
     NamespaceTerminating,
     /// The record of the revision does not fit into storage.
     ReleaseTooLarge,
+    /// A hook whose log is asked for succeeded.
+    HookSucceeded,
     /// A hook failed.
     HookFailed,
     /// A hook did not end in time.

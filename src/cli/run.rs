@@ -1,14 +1,15 @@
 //! `pintle run`: the operator.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
 use crate::cluster::{Connection, is_object_name};
-use crate::controller;
+use crate::controller::{self, Shares};
 use crate::release::FIELD_MANAGER;
-use crate::telemetry::logs;
+use crate::telemetry::{logs, panics};
 
 /// Runs the operator until it is told to stop.
 #[derive(Debug, Args)]
@@ -19,9 +20,15 @@ pub struct RunArgs {
     /// ServiceAccount of releases that name none, in the namespace of their HelmRelease
     #[arg(long, env = "PINTLE_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME", value_parser = service_account)]
     default_service_account: Option<String>,
-    /// Releases that are worked on at the same time
-    #[arg(long, env = "PINTLE_CONCURRENCY", default_value_t = 8)]
-    concurrency: usize,
+    /// Releases that are worked on at the same time. Those that wait for their objects do not count
+    #[arg(long, env = "PINTLE_CONCURRENCY", value_name = "NUMBER", default_value = "8")]
+    concurrency: NonZeroUsize,
+    /// Releases of one namespace that are worked on at the same time; three quarters of all when absent
+    #[arg(long, env = "PINTLE_NAMESPACE_CONCURRENCY", value_name = "NUMBER")]
+    namespace_concurrency: Option<NonZeroUsize>,
+    /// Turns of a namespace for each turn of the others, when many wait to be worked on
+    #[arg(long, env = "PINTLE_NAMESPACE_WEIGHTS", value_name = "NAMESPACE=NUMBER", value_delimiter = ',', value_parser = weight)]
+    namespace_weight: Vec<(String, u32)>,
     /// Bytes that the index of a repository may have
     #[arg(long, env = "PINTLE_MAX_INDEX_BYTES", value_name = "BYTES", default_value_t = 50 << 20)]
     max_index_bytes: u64,
@@ -62,14 +69,17 @@ impl RunArgs {
     /// When the cluster's configuration cannot be used or the cache cannot be made.
     pub async fn run(self) -> anyhow::Result<()> {
         logs::begin(self.log_format, &self.log_filter);
+        panics::begin();
         let config = kube::Config::infer().await.context("failed to find the cluster's configuration")?;
         let connection = Connection::new(config).context("failed to make a client for the cluster")?;
         // Kept until the operator ends: dropping it removes the folder.
         let temporary = tempfile::tempdir().context("failed to make a folder for the cache")?;
+        let shares = self.shares();
         let settings = controller::Settings {
             cache_dir: self.cache_dir.unwrap_or_else(|| temporary.path().to_owned()),
             default_service_account: self.default_service_account,
-            concurrency: self.concurrency.max(1),
+            concurrency: self.concurrency,
+            shares,
             index_bytes: self.max_index_bytes,
             deny_private_sources: self.deny_private_sources,
             identity: self.identity.unwrap_or_else(|| format!("pintle-{}", std::process::id())),
@@ -78,6 +88,25 @@ impl RunArgs {
             watch_seconds: self.watch_seconds,
         };
         controller::run(connection, settings, stopped()).await.context("the operator failed")
+    }
+
+    /// How namespaces share the work. One of many releases leaves a worker to the others.
+    fn shares(&self) -> Shares {
+        let most = self.concurrency.get().saturating_mul(3) / 4;
+        let per_lane = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
+        Shares {
+            per_lane: self.namespace_concurrency.unwrap_or(per_lane),
+            weights: self.namespace_weight.iter().cloned().collect(),
+        }
+    }
+}
+
+/// A namespace and its number of turns.
+fn weight(text: &str) -> Result<(String, u32), String> {
+    let (namespace, turns) = text.split_once('=').ok_or("as in team-a=3")?;
+    match turns.parse() {
+        Ok(turns @ 1..=1000) if is_object_name(namespace) => Ok((namespace.to_owned(), turns)),
+        _ => Err("the name of a namespace, and a number from 1 to 1000".to_owned()),
     }
 }
 
@@ -146,5 +175,29 @@ mod tests {
         }
         let flags = Flags::try_parse_from(["run", "--default-service-account", "deployer"]).unwrap();
         assert_eq!(flags.run.default_service_account.as_deref(), Some("deployer"));
+    }
+
+    #[test]
+    fn a_namespace_leaves_a_worker_to_the_others() {
+        let shares = |args: &[&str]| {
+            let args = [&["run"], args].concat();
+            Flags::try_parse_from(args).map(|flags| (flags.run.concurrency.get(), flags.run.shares())).ok()
+        };
+        for (args, want) in [
+            (vec![], Some((8, 6))),
+            (vec!["--concurrency", "1"], Some((1, 1))),
+            (vec!["--concurrency", "2"], Some((2, 1))),
+            (vec!["--concurrency", "2", "--namespace-concurrency", "2"], Some((2, 2))),
+            (vec!["--concurrency", "0"], None),
+            (vec!["--namespace-concurrency", "0"], None),
+            (vec!["--namespace-weight", "a"], None),
+            (vec!["--namespace-weight", "a=0"], None),
+            (vec!["--namespace-weight", "A=1"], None),
+        ] {
+            let found = shares(&args).map(|(all, shares)| (all, shares.per_lane.get()));
+            assert_eq!(found, want, "{args:?}");
+        }
+        let (_, shares) = shares(&["--namespace-weight", "a=2,b=3"]).unwrap();
+        assert_eq!(shares.weights, [("a".to_owned(), 2), ("b".to_owned(), 3)].into());
     }
 }

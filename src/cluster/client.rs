@@ -28,6 +28,12 @@ use crate::api::DeletionPropagation;
 const CONCURRENCY: usize = 64;
 /// A read must answer within this time.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// A read that only explains must answer within this time.
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(3);
+/// Lines of a log that are asked for.
+const LOG_LINES: u32 = 40;
+/// Bytes of those lines. The server counts from their beginning, so that more is asked for than is shown.
+const LOG_BYTES: u32 = 64 << 10;
 /// A write must answer within this time: admission webhooks may take 30 s each.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
 /// An answer that has begun, a watch included, goes on within this time: the server says about once a minute how far
@@ -442,6 +448,48 @@ impl TenantClient {
         }
     }
 
+    /// The events that regard the object of this UID, one page of them. Asked once: they explain, and decide nothing.
+    ///
+    /// # Errors
+    /// Any answer but a list.
+    pub async fn events(&self, namespace: &str, uid: &str) -> Result<Vec<Value>, Error> {
+        let kind = Kind {
+            group: "events.k8s.io".to_owned(),
+            version: "v1".to_owned(),
+            kind: "Event".to_owned(),
+            plural: "events".to_owned(),
+            namespaced: true,
+        };
+        let query = vec![("fieldSelector", format!("regarding.uid={uid}")), ("limit", PAGE.to_string())];
+        let call = Call::new("list", Method::GET, kind.collection_path(namespace)).query(query);
+        let mut page = self.exchange_once(&call.briefly()).await?.object;
+        match page.get_mut("items").map(Value::take) {
+            Some(Value::Array(events)) => Ok(events),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The last lines of a container's log, or of its run before. Asked once, as [`events`](Self::events).
+    ///
+    /// # Errors
+    /// Any answer but a text.
+    pub async fn log(&self, pod: &ObjectRef, container: &str, previous: bool) -> Result<String, Error> {
+        let path = format!("{}/log", Kind::core("Pod", "pods", true).object_path(pod));
+        let mut query = vec![
+            ("container", container.to_owned()),
+            ("tailLines", LOG_LINES.to_string()),
+            ("limitBytes", LOG_BYTES.to_string()),
+        ];
+        if previous {
+            query.push(("previous", "true".to_owned()));
+        }
+        let call = Call::new("read the log of", Method::GET, path).about(pod).query(query);
+        match self.exchange_once(&call.text().briefly()).await?.object {
+            Value::String(log) => Ok(log),
+            _ => Ok(String::new()),
+        }
+    }
+
     /// Sends one request, again while the server is overloaded or unreachable.
     async fn exchange(&self, call: Call) -> Result<Applied, Error> {
         let mut pause = Duration::from_millis(100);
@@ -478,7 +526,7 @@ impl TenantClient {
 
     async fn exchange_once(&self, call: &Call) -> Result<Applied, Error> {
         let request = call.request(&self.identity)?;
-        let limit = if call.method == Method::GET { READ_TIMEOUT } else { WRITE_TIMEOUT };
+        let limit = call.limit();
         let fail = |error: &kube::Error| Error::new(call.verb, call.object.clone(), error);
         let work = async {
             // A closed semaphore cannot happen: nobody closes it; the request then goes without a permit.
@@ -498,7 +546,11 @@ impl TenantClient {
                 .map_err(|e| fail(&kube::Error::Service(e)))?
                 .to_bytes();
             if parts.status.is_success() {
-                let object = parse(&bytes).map_err(|e| fail(&kube::Error::SerdeError(e)))?;
+                let object = if call.is_text {
+                    Value::String(String::from_utf8_lossy(&bytes).into_owned())
+                } else {
+                    parse(&bytes).map_err(|e| fail(&kube::Error::SerdeError(e)))?
+                };
                 Ok(Applied { object, warnings: warnings(&parts.headers) })
             } else {
                 Err(fail(&kube::Error::Api(Box::new(refusal(parts.status, &parts.headers, &bytes)))))
@@ -521,12 +573,47 @@ struct Call {
     accept: &'static str,
     body: Vec<u8>,
     object: Option<ObjectRef>,
+    /// Whether the answer is a text, not JSON.
+    is_text: bool,
+    /// Whether it is better to go without the answer than to wait for it.
+    is_brief: bool,
 }
 
 impl Call {
     fn new(verb: &'static str, method: Method, path: String) -> Self {
         let (query, body) = (Vec::new(), Vec::new());
-        Self { verb, method, path, query, content_type: "", accept: "", body, object: None }
+        let (is_text, is_brief) = (false, false);
+        Self {
+            verb,
+            method,
+            path,
+            query,
+            content_type: "",
+            accept: "",
+            body,
+            object: None,
+            is_text,
+            is_brief,
+        }
+    }
+
+    fn text(mut self) -> Self {
+        self.is_text = true;
+        self
+    }
+
+    fn briefly(mut self) -> Self {
+        self.is_brief = true;
+        self
+    }
+
+    /// Within which it must be answered.
+    fn limit(&self) -> Duration {
+        match (self.is_brief, &self.method) {
+            (true, _) => BRIEF_TIMEOUT,
+            (false, &Method::GET) => READ_TIMEOUT,
+            (false, _) => WRITE_TIMEOUT,
+        }
     }
 
     fn about(mut self, object: &ObjectRef) -> Self {

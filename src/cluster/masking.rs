@@ -57,13 +57,41 @@ pub fn mask_object(object: &mut Value) {
     }
 }
 
-/// Secret texts that must not appear in a message; collected from the Secrets that a release reads.
+/// Secret texts that must not appear in a message; collected from the Secrets that a release reads and makes.
 #[derive(Clone, Default)]
-pub struct Redactions(BTreeSet<String>);
+pub struct Redactions {
+    texts: BTreeSet<String>,
+    /// Whether some are missing.
+    unknown: bool,
+}
 
 impl Redactions {
     /// Shorter texts are words that appear everywhere; replacing them would spoil every message.
     const SHORTEST: usize = 6;
+
+    /// Those of Secrets that could not be read: with them nothing may be quoted that can hold one.
+    pub fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
+    /// Whether they are all known.
+    pub fn are_known(&self) -> bool {
+        !self.unknown
+    }
+
+    /// Adds the data of an object, when it is a Secret.
+    pub fn add_object(&mut self, object: &Value) {
+        if object["kind"] != "Secret" || object["apiVersion"] != "v1" {
+            return;
+        }
+        for data in super::secret_data(object).into_values() {
+            self.add(data.expose());
+        }
+        let plain = object["stringData"].as_object();
+        for text in plain.into_iter().flat_map(|entries| entries.values()).filter_map(Value::as_str) {
+            self.add(text.as_bytes());
+        }
+    }
 
     /// Adds the data of a Secret: the whole of it, its lines, and every scalar when it is YAML.
     pub fn add(&mut self, data: &[u8]) {
@@ -101,12 +129,12 @@ impl Redactions {
         if text.len() < Self::SHORTEST {
             return;
         }
-        self.0.insert(text.to_owned());
-        self.0.insert(base64::engine::general_purpose::STANDARD.encode(text));
+        self.texts.insert(text.to_owned());
+        self.texts.insert(base64::engine::general_purpose::STANDARD.encode(text));
         let escaped = format!("{text:?}");
         let escaped = escaped.trim_matches('"');
         if escaped != text {
-            self.0.insert(escaped.to_owned());
+            self.texts.insert(escaped.to_owned());
         }
     }
 
@@ -114,7 +142,7 @@ impl Redactions {
     pub fn apply(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // Longest first: a secret can be a part of another one.
-        let mut secrets: Vec<&String> = self.0.iter().collect();
+        let mut secrets: Vec<&String> = self.texts.iter().collect();
         secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
         for secret in secrets {
             if text.contains(secret.as_str()) {
@@ -127,7 +155,7 @@ impl Redactions {
 
 impl fmt::Debug for Redactions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} redactions", self.0.len())
+        write!(f, "{} redactions", self.texts.len())
     }
 }
 
@@ -162,5 +190,20 @@ mod tests {
             assert!(redactions.apply(shown).contains(MASK), "{shown}");
             assert!(!redactions.apply(shown).contains("line-"), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_a_manifest_makes_secret_is_redacted() {
+        let mut redactions = Redactions::default();
+        redactions.add_object(&serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "data": {"a": "aHVudGVyMmh1bnRlcg=="}, "stringData": {"b": "s3cr3t-t0ken"},
+        }));
+        redactions.add_object(
+            &serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "greeting"}}),
+        );
+        let shown = redactions.apply("greeting hunter2hunter aHVudGVyMmh1bnRlcg== s3cr3t-t0ken");
+        assert_eq!(shown, "greeting *** *** ***");
+        assert!(redactions.are_known() && !Redactions::unknown().are_known());
     }
 }

@@ -107,6 +107,10 @@ fn at_least(want: i64, counts: &[(&str, i64)]) -> Option<Readiness> {
     Some(Readiness::InProgress(format!("{have} of {want} replicas are {what}")))
 }
 
+fn too_many(number: i64) -> Readiness {
+    Readiness::InProgress(format!("{number} replicas too many are still there"))
+}
+
 fn deployment(object: &Value) -> Readiness {
     if object.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
         return Readiness::Current;
@@ -133,8 +137,16 @@ fn deployment(object: &Value) -> Readiness {
     if let Some(verdict) = at_least(want, &[("available", available), ("ready", ready)]) {
         return verdict;
     }
-    match condition(object, "Available") {
-        Some(available) if !available.is("True") => Readiness::InProgress(available.text()),
+    if let Some(available) = condition(object, "Available").filter(|c| !c.is("True")) {
+        return Readiness::InProgress(available.text());
+    }
+    // Without a deadline its controller writes no such condition.
+    let has_deadline =
+        number(object, "/spec/progressDeadlineSeconds").is_some_and(|seconds| seconds < i64::from(i32::MAX));
+    match progressing.filter(|_| has_deadline) {
+        Some(condition) if condition.reason() != "NewReplicaSetAvailable" => {
+            Readiness::InProgress(condition.text())
+        }
         _ => Readiness::Current,
     }
 }
@@ -147,12 +159,12 @@ fn stateful_set(object: &Value) -> Readiness {
         return Readiness::InProgress("its controller has not seen it yet".to_owned());
     }
     let want = number(object, "/spec/replicas").unwrap_or(1);
-    let ready = count(object, "/status/readyReplicas");
-    if let Some(verdict) = at_least(want, &[("made", count(object, "/status/replicas")), ("ready", ready)]) {
+    let (have, ready) = (count(object, "/status/replicas"), count(object, "/status/readyReplicas"));
+    if let Some(verdict) = at_least(want, &[("made", have), ("ready", ready)]) {
         return verdict;
     }
-    if ready > want {
-        return Readiness::InProgress(format!("{} replicas too many are still there", ready - want));
+    if have > want {
+        return too_many(have - want);
     }
     let partition = number(object, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0);
     if let Some(verdict) =
@@ -172,9 +184,14 @@ fn daemon_set(object: &Value) -> Readiness {
         return Readiness::InProgress("its controller has not seen it yet".to_owned());
     }
     let want = count(object, "/status/desiredNumberScheduled");
+    // Helm 3: pods that are replaced only when somebody deletes them are nobody's wait. kstatus waits for them in vain.
+    let updated = match text(object, "/spec/updateStrategy/type") {
+        "OnDelete" => want,
+        _ => count(object, "/status/updatedNumberScheduled"),
+    };
     let counts = [
         ("scheduled", count(object, "/status/currentNumberScheduled")),
-        ("updated", count(object, "/status/updatedNumberScheduled")),
+        ("updated", updated),
         ("available", count(object, "/status/numberAvailable")),
         ("ready", count(object, "/status/numberReady")),
     ];
@@ -186,6 +203,10 @@ fn replica_set(object: &Value) -> Readiness {
         return Readiness::InProgress(failure.text());
     }
     let want = number(object, "/spec/replicas").unwrap_or(1);
+    let have = count(object, "/status/replicas");
+    if have > want {
+        return too_many(have - want);
+    }
     let counts = [
         ("labelled", count(object, "/status/fullyLabeledReplicas")),
         ("available", count(object, "/status/availableReplicas")),
@@ -254,8 +275,16 @@ fn job(object: &Value, complete: bool) -> Readiness {
         return Readiness::Failed(failed.text());
     }
     let done = condition(object, "Complete").is_some_and(|c| c.is("True"));
-    if !complete || done {
+    let started = !text(object, "/status/startTime").is_empty();
+    let suspended = object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
+    if done || (!complete && (started || suspended)) {
         return Readiness::Current;
+    }
+    if suspended {
+        return Readiness::InProgress("is suspended".to_owned());
+    }
+    if !started {
+        return Readiness::InProgress("has not started yet".to_owned());
     }
     let (active, failed) = (count(object, "/status/active"), count(object, "/status/failed"));
     Readiness::InProgress(format!("{active} pods are running, {failed} have failed"))
@@ -340,8 +369,22 @@ mod tests {
                 false,
                 failed("container c ended with code 3 (Error)"),
             ),
-            ("a started Job", job(json!({"active": 1})), false, Readiness::Current),
-            ("a running Job", job(json!({"active": 1})), true, progress("1 pods are running, 0 have failed")),
+            ("a new Job", job(json!({})), false, progress("has not started yet")),
+            ("a started Job", job(json!({"active": 1, "startTime": "now"})), false, Readiness::Current),
+            (
+                "a running Job",
+                job(json!({"active": 1, "startTime": "now"})),
+                true,
+                progress("1 pods are running, 0 have failed"),
+            ),
+            (
+                "a Job that failed",
+                job(
+                    json!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}),
+                ),
+                false,
+                failed("BackoffLimitExceeded"),
+            ),
             (
                 "a complete Job",
                 job(json!({"conditions": [{"type": "Complete", "status": "True"}]})),
@@ -372,6 +415,238 @@ mod tests {
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"deletionTimestamp": "now"}}),
                 false,
                 progress("is being deleted"),
+            ),
+        ] {
+            assert_eq!(readiness(&object, jobs), want, "{name}");
+        }
+    }
+
+    /// Kinds and states that the rules of kstatus and Helm's legacy checker name, one by one.
+    #[test]
+    fn every_rule_has_a_row() {
+        let object = |api_version: &str, kind: &str, spec: Value, status: Value| {
+            let metadata = json!({"generation": 2});
+            json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec, "status": status})
+        };
+        let with = |mut object: Value, status: Value| {
+            object["status"].as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+            object
+        };
+        let conditions = |conditions: &[(&str, &str, &str)]| {
+            let one = |(type_, status, reason): &(&str, &str, &str)| json!({"type": type_, "status": status, "reason": reason});
+            json!({"observedGeneration": 2, "conditions": conditions.iter().map(one).collect::<Vec<_>>()})
+        };
+        let full = json!({
+            "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+            "fullyLabeledReplicas": 2, "currentRevision": "b", "updateRevision": "b",
+        });
+        let deployment = object(
+            "apps/v1",
+            "Deployment",
+            json!({"replicas": 2, "progressDeadlineSeconds": 600}),
+            full.clone(),
+        );
+        let set = |strategy: Value, status: Value| {
+            let spec = json!({"replicas": 2, "updateStrategy": strategy});
+            with(object("apps/v1", "StatefulSet", spec, full.clone()), status)
+        };
+        let rolling =
+            |partition: i64| json!({"type": "RollingUpdate", "rollingUpdate": {"partition": partition}});
+        let replicas = object("apps/v1", "ReplicaSet", json!({"replicas": 2}), full.clone());
+        let scheduled = json!({
+            "observedGeneration": 2, "desiredNumberScheduled": 2, "currentNumberScheduled": 2, "updatedNumberScheduled": 1,
+            "numberAvailable": 2, "numberReady": 2,
+        });
+        let daemons = |strategy: &str| {
+            object("apps/v1", "DaemonSet", json!({"updateStrategy": {"type": strategy}}), scheduled.clone())
+        };
+        let of = |api_version: &str, kind: &str, status: Value| object(api_version, kind, json!({}), status);
+        let crd = |status: Value| of("apiextensions.k8s.io/v1", "CustomResourceDefinition", status);
+        let service = |spec: Value| object("v1", "Service", spec, json!({}));
+        let job = |spec: Value| object("batch/v1", "Job", spec, json!({}));
+        let pod = |status: Value| of("v1", "Pod", status);
+        let progress = |text: &str| Readiness::InProgress(text.to_owned());
+        let failed = |text: &str| Readiness::Failed(text.to_owned());
+        for (name, object, jobs, want) in [
+            (
+                "a Deployment whose rollout goes on",
+                with(deployment.clone(), conditions(&[("Progressing", "True", "ReplicaSetUpdated")])),
+                false,
+                progress("ReplicaSetUpdated"),
+            ),
+            (
+                "one whose rollout is over",
+                with(deployment.clone(), conditions(&[("Progressing", "True", "NewReplicaSetAvailable")])),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "one that is not available",
+                with(deployment.clone(), conditions(&[("Available", "False", "MinimumReplicasUnavailable")])),
+                false,
+                progress("MinimumReplicasUnavailable"),
+            ),
+            (
+                "a paused one",
+                object("apps/v1", "Deployment", json!({"paused": true}), json!({"observedGeneration": 2})),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "one that nobody has seen",
+                object("apps/v1", "Deployment", json!({}), json!({})),
+                false,
+                progress("its controller has not seen it yet"),
+            ),
+            (
+                "a StatefulSet that is replaced by hand",
+                set(json!({"type": "OnDelete"}), json!({"updatedReplicas": 0})),
+                false,
+                Readiness::Current,
+            ),
+            ("a StatefulSet", set(rolling(0), json!({})), false, Readiness::Current),
+            (
+                "one that is being rolled",
+                set(rolling(0), json!({"currentRevision": "a"})),
+                false,
+                progress("the rolling update is not finished"),
+            ),
+            (
+                "one that is rolled down to its partition",
+                set(rolling(1), json!({"updatedReplicas": 1, "currentRevision": "a"})),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "one that is not there yet",
+                set(rolling(1), json!({"updatedReplicas": 0})),
+                false,
+                progress("0 of 1 replicas are updated"),
+            ),
+            (
+                "one that shrinks",
+                set(rolling(0), json!({"replicas": 3})),
+                false,
+                progress("1 replicas too many are still there"),
+            ),
+            ("a DaemonSet", daemons("RollingUpdate"), false, progress("1 of 2 replicas are updated")),
+            ("a DaemonSet that is replaced by hand", daemons("OnDelete"), false, Readiness::Current),
+            ("a ReplicaSet", replicas.clone(), false, Readiness::Current),
+            (
+                "a ReplicaSet that shrinks",
+                with(replicas.clone(), json!({"replicas": 3})),
+                false,
+                progress("1 replicas too many are still there"),
+            ),
+            (
+                "a ReplicaSet that may make no pods",
+                with(replicas, conditions(&[("ReplicaFailure", "True", "FailedCreate")])),
+                false,
+                progress("FailedCreate"),
+            ),
+            ("a pod that ended well", pod(json!({"phase": "Succeeded"})), false, Readiness::Current),
+            (
+                "a pod without a node",
+                pod(json!({"phase": "Pending", "conditions": [
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"},
+                ]})),
+                false,
+                progress("Unschedulable: no node"),
+            ),
+            ("a suspended Job", job(json!({"suspend": true})), false, Readiness::Current),
+            (
+                "a suspended Job that is waited for",
+                job(json!({"suspend": true})),
+                true,
+                progress("is suspended"),
+            ),
+            (
+                "a bound claim",
+                of("v1", "PersistentVolumeClaim", json!({"phase": "Bound"})),
+                false,
+                Readiness::Current,
+            ),
+            ("a Service", service(json!({"type": "ClusterIP"})), false, Readiness::Current),
+            ("a headless Service", service(json!({"clusterIP": "None"})), false, Readiness::Current),
+            ("an external name", service(json!({"type": "ExternalName"})), false, Readiness::Current),
+            (
+                "a balancer without an address",
+                service(json!({"type": "LoadBalancer"})),
+                false,
+                progress("has no cluster IP yet"),
+            ),
+            (
+                "a balancer, whatever the cloud has given it",
+                service(json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1"})),
+                false,
+                Readiness::Current,
+            ),
+            ("a new definition", crd(json!({})), false, progress("is not established yet")),
+            ("a definition", crd(conditions(&[("Established", "True", "")])), false, Readiness::Current),
+            (
+                "a definition that is being installed",
+                crd(conditions(&[("Established", "False", "Installing")])),
+                false,
+                progress("is not established yet"),
+            ),
+            (
+                "a definition whose names are taken",
+                crd(conditions(&[("NamesAccepted", "False", "ListKindConflict")])),
+                false,
+                failed("ListKindConflict"),
+            ),
+            ("an Ingress", of("networking.k8s.io/v1", "Ingress", json!({})), false, Readiness::Current),
+            (
+                "a disruption budget",
+                of("policy/v1", "PodDisruptionBudget", conditions(&[("DisruptionAllowed", "False", "")])),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "an autoscaler",
+                of("autoscaling/v2", "HorizontalPodAutoscaler", conditions(&[("AbleToScale", "False", "")])),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "an aggregated API, which Helm does not wait for",
+                of("apiregistration.k8s.io/v1", "APIService", conditions(&[("Available", "False", "")])),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "a custom resource that is ready",
+                of("x.io/v1", "X", conditions(&[("Ready", "True", "Fine")])),
+                false,
+                Readiness::Current,
+            ),
+            (
+                "one that is not known to be",
+                of("x.io/v1", "X", conditions(&[("Ready", "Unknown", "Working")])),
+                false,
+                progress("Working"),
+            ),
+            (
+                "one that is worked on",
+                of("x.io/v1", "X", conditions(&[("Ready", "True", ""), ("Reconciling", "True", "Rolling")])),
+                false,
+                progress("Rolling"),
+            ),
+            (
+                "one that is stuck",
+                of("x.io/v1", "X", conditions(&[("Ready", "False", ""), ("Stalled", "True", "Denied")])),
+                false,
+                failed("Denied"),
+            ),
+            (
+                "one whose controller lags behind",
+                of(
+                    "x.io/v1",
+                    "X",
+                    json!({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}),
+                ),
+                false,
+                progress("its controller has not seen the change yet"),
             ),
         ] {
             assert_eq!(readiness(&object, jobs), want, "{name}");

@@ -84,9 +84,8 @@ struct Failure {
 pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     let object = match operator.chart_repositories.see(key) {
         Some(Seen::Valid(object)) => object,
-        Some(Seen::Invalid(_, problem)) => {
-            warn!(repository = %key, problem, "the object does not fit its schema; is the CRD current?");
-            return Requeue::OnChange;
+        Some(Seen::Invalid(object, problem)) => {
+            return super::invalid::refuse(operator, CHART_REPOSITORY, key, &object, &problem).await;
         }
         None => {
             operator.repositories.forget(&key.namespace, &key.name);
@@ -123,6 +122,18 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
         operator.wake_users_of(key);
     }
     pause.map_or(Requeue::OnChange, Requeue::After)
+}
+
+/// Says that the last look at a repository panicked; it is tried again with growing pauses.
+pub async fn broke(operator: &Operator, key: &Key, place: &str) -> Requeue {
+    let Some(object) = operator.chart_repositories.get(key) else { return Requeue::OnChange };
+    let failures = operator.fetches.failures(key) + 1;
+    let pause = backoff(failures, u64::from(failures));
+    operator.fetches.set(key, Turn::of(&object, failures, Some(Instant::now() + pause)));
+    let message = format!("the reconcile panicked at {place}; please report this defect");
+    let failure = Failure { reason: Reason::InternalError, retry: Retry::Soon, retry_after: None, message };
+    publish(operator, key, &object, &Err(failure)).await;
+    Requeue::After(pause)
 }
 
 /// A suspended repository is not asked; what the cache has of it stays available.

@@ -106,6 +106,24 @@ pub async fn dereference(
     Ok((merge_layers([merged, inline]), redactions))
 }
 
+/// What the Secrets among the references hold, without the values that they are a part of.
+///
+/// # Errors
+/// One of them cannot be read. One that is gone keeps no secret any more that is known here.
+pub async fn secrets(
+    client: &TenantClient,
+    namespace: &str,
+    spec: &HelmReleaseSpec,
+) -> Result<Redactions, cluster::Error> {
+    let mut redactions = Redactions::default();
+    for reference in spec.values_from.iter().filter(|r| r.kind == ValuesKind::Secret) {
+        if let Some(content) = read(client, reference, &object_of(reference, namespace)).await? {
+            redactions.add(content.expose());
+        }
+    }
+    Ok(redactions)
+}
+
 fn object_of(reference: &ValuesReference, namespace: &str) -> ObjectRef {
     let kind = match reference.kind {
         ValuesKind::Secret => "Secret",

@@ -9,6 +9,8 @@ mod dereference;
 mod first_look;
 mod helm_release;
 mod interrupt;
+mod invalid;
+mod lanes;
 mod leadership;
 mod lookup;
 mod memory;
@@ -22,6 +24,7 @@ mod watches;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,13 +42,15 @@ use crate::api::{
 use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
 use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
+use crate::telemetry::panics;
 use first_look::FirstLook;
+pub use lanes::Shares;
 use leadership::Leadership;
 use parked::Parking;
 use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use records::Records;
-use store::{Key, Place, Store};
+use store::{Key, Place, Seen, Store};
 use watches::{KindWatches, Metadata, Watching};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
@@ -57,6 +62,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 /// helm's own actions are looked at when they are over, which most are by then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A key whose panics cannot even be told of is looked at again after this.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
+
 /// How the operator runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -65,7 +73,9 @@ pub struct Settings {
     /// ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
     /// Releases that are worked on at the same time.
-    pub concurrency: usize,
+    pub concurrency: NonZeroUsize,
+    /// How namespaces share them.
+    pub shares: Shares,
     /// Bytes that the index of a repository may have.
     pub index_bytes: u64,
     /// Whether sources of charts must have public addresses.
@@ -204,7 +214,7 @@ async fn operate(
     settings: Settings,
     end: impl Future<Output = End>,
 ) -> Result<(), Error> {
-    let concurrency = settings.concurrency;
+    let concurrency = settings.concurrency.get();
     let operator = Operator::new(connection, settings);
     let mut tasks = tokio::task::JoinSet::new();
     let synced = watch(&operator, &mut tasks);
@@ -282,12 +292,11 @@ impl Operator {
                     missed,
                 ),
                 discovery,
-                settings,
                 connection,
                 helm_releases: Arc::default(),
                 chart_repositories: Arc::default(),
-                release_queue: Queue::new(),
-                repository_queue: Queue::new(),
+                release_queue: Queue::new(settings.shares.clone()),
+                repository_queue: Queue::new(settings.shares.clone()),
                 fetches: chart_repository::Schedule::default(),
                 parking: Parking::default(),
                 hooks: SeenHooks::default(),
@@ -295,6 +304,7 @@ impl Operator {
                 records: Records::default(),
                 first_look: FirstLook::default(),
                 memory: Mutex::default(),
+                settings,
             }
         })
     }
@@ -326,7 +336,7 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     // Helm's own records change with every action and are nobody's values.
     for kind in [Kind::secret(), Kind::core("ConfigMap", "configmaps", true)] {
         let operator = Arc::clone(operator);
-        let touched = move |kind: &Kind, object: Metadata| operator.reference_touched(kind, &object);
+        let touched = move |kind: &Kind, object: Metadata, _| operator.reference_touched(kind, &object);
         let watching = watching.clone();
         tasks.spawn(
             async move { watches::metadata(watching, kind, "owner notin (helm,pintle)", touched).await },
@@ -342,11 +352,12 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     let operator = Arc::clone(operator);
     let told = move |event: &watcher::Event<Metadata>| {
         operator.records.take(event);
-        if let watcher::Event::InitApply(secret)
-        | watcher::Event::Apply(secret)
-        | watcher::Event::Delete(secret) = event
-        {
-            operator.record_touched(secret);
+        match event {
+            watcher::Event::InitApply(secret) | watcher::Event::Apply(secret) => {
+                operator.record_touched(secret, false);
+            }
+            watcher::Event::Delete(secret) => operator.record_touched(secret, true),
+            watcher::Event::Init | watcher::Event::InitDone => {}
         }
     };
     tasks.spawn(watches::records(watching, Arc::clone(&synced[2]), told));
@@ -364,22 +375,22 @@ impl Operator {
 
     fn release_touched(&self, seen: &Mutex<HashMap<Key, Fingerprint>>, key: Key) {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(object) = self.helm_releases.get(&key) else {
-            seen.remove(&key);
-            drop(seen);
-            self.release_queue.add(key.clone());
-            self.wake_dependents_of(&key);
-            self.wake_claimants();
-            return;
+        let fingerprint = match self.helm_releases.see(&key) {
+            Some(Seen::Valid(object)) => {
+                self.status_is_back(&key, &object);
+                fingerprint(&*object)
+            }
+            // Its status is written, too, and no reason to look again.
+            Some(Seen::Invalid(object, _)) => fingerprint(&*object),
+            None => {
+                seen.remove(&key);
+                drop(seen);
+                self.release_queue.add(key.clone());
+                self.wake_dependents_of(&key);
+                self.wake_claimants();
+                return;
+            }
         };
-        self.status_is_back(&key, &object);
-        let fingerprint = (
-            object.uid(),
-            object.metadata.generation,
-            object.annotation(REQUESTED_AT).map(str::to_owned),
-            object.annotation(FORCE_AT).map(str::to_owned),
-            object.metadata.deletion_timestamp.is_some(),
-        );
         let changed = seen.insert(key.clone(), fingerprint.clone()) != Some(fingerprint);
         drop(seen);
         if changed {
@@ -443,8 +454,8 @@ impl Operator {
         }
     }
 
-    /// A revision's Secret changed: whoever has the release is woken, when it was not Pintle that wrote it.
-    fn record_touched(&self, secret: &Metadata) {
+    /// A revision's Secret changed, or is gone: whoever has the release is woken, when it was not Pintle that wrote it.
+    fn record_touched(&self, secret: &Metadata, gone: bool) {
         let labels = secret.labels();
         let (Some(name), Some(version)) = (labels.get("name"), labels.get("version")) else { return };
         let Ok(version) = version.parse::<i64>() else { return };
@@ -456,7 +467,10 @@ impl Operator {
         for key in owners {
             let known = self.known_status(&key);
             let Some(newest) = known.as_ref().and_then(|status| status.history.first()) else { continue };
+            let applied = known.as_ref().and_then(|status| status.last_applied_revision);
             let changed = match version.cmp(&newest.revision) {
+                // Pintle itself removes older ones only, until it removes all.
+                _ if gone => version == newest.revision || applied == Some(version),
                 std::cmp::Ordering::Less => false,
                 // helm removes its records at the end of an uninstall, which changes no label.
                 std::cmp::Ordering::Equal => {
@@ -547,7 +561,10 @@ impl Operator {
         loop {
             let key = self.release_queue.next().await;
             // Boxed, or the compiler cannot see that so deep a future is `Send`.
-            let requeue = guard(&key, helm_release::reconcile(&self, &key).boxed()).await;
+            let requeue = match guard(helm_release::reconcile(&self, &key).boxed()).await {
+                Ok(requeue) => requeue,
+                Err(place) => told(guard(helm_release::broke(&self, &key, &place).boxed()).await),
+            };
             settle(&self.release_queue, &key, requeue);
         }
     }
@@ -555,10 +572,24 @@ impl Operator {
     async fn work_on_repositories(self: Arc<Self>) {
         loop {
             let key = self.repository_queue.next().await;
-            let requeue = guard(&key, chart_repository::reconcile(&self, &key)).await;
+            let requeue = match guard(chart_repository::reconcile(&self, &key)).await {
+                Ok(requeue) => requeue,
+                Err(place) => told(guard(chart_repository::broke(&self, &key, &place)).await),
+            };
             settle(&self.repository_queue, &key, requeue);
         }
     }
+}
+
+fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
+    let annotation = |key| object.annotations().get(key).cloned();
+    (
+        object.uid(),
+        object.meta().generation,
+        annotation(REQUESTED_AT),
+        annotation(FORCE_AT),
+        object.meta().deletion_timestamp.is_some(),
+    )
 }
 
 /// Which object it is that changed.
@@ -572,15 +603,15 @@ fn identity(kind: &Kind, metadata: &ObjectMeta) -> ObjectRef {
     }
 }
 
-/// Keeps a panic of one reconcile from the others.
-async fn guard(key: &Key, reconcile: impl Future<Output = Requeue>) -> Requeue {
-    match std::panic::AssertUnwindSafe(reconcile).catch_unwind().await {
-        Ok(requeue) => requeue,
-        Err(_) => {
-            error!(%key, "the reconcile panicked: a defect of Pintle; it is tried again in a minute");
-            Requeue::After(Duration::from_secs(60))
-        }
-    }
+/// Keeps a panic of one reconcile from the others; where it was.
+async fn guard(reconcile: impl Future<Output = Requeue>) -> Result<Requeue, String> {
+    // What a reconcile shares with others are maps behind locks, which each change leaves whole.
+    std::panic::AssertUnwindSafe(reconcile).catch_unwind().await.map_err(|_| panics::last_place())
+}
+
+/// When to look again after a panic, which was told of, unless that panicked, too.
+fn told(told: Result<Requeue, String>) -> Requeue {
+    told.unwrap_or(Requeue::After(AFTER_PANIC))
 }
 
 fn settle(queue: &Queue<Key>, key: &Key, requeue: Requeue) {

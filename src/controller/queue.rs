@@ -1,15 +1,18 @@
 //! The work queue: which objects are to be looked at, and when.
 //!
 //! As client-go's: a key waits at most once, is never given to two workers at a time, and what comes in for a
-//! key that is being worked on makes it run once more afterwards.
+//! key that is being worked on makes it run once more afterwards. Of the keys that are ready each namespace has its
+//! turn; see [`Lanes`].
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::lanes::{Lane, Lanes, Shares};
 
 /// A queue of keys.
 pub struct Queue<K> {
@@ -18,7 +21,7 @@ pub struct Queue<K> {
 }
 
 struct Inner<K> {
-    ready: VecDeque<K>,
+    ready: Lanes<K>,
     waiting: HashSet<K>,
     running: HashSet<K>,
     again: HashSet<K>,
@@ -28,11 +31,11 @@ struct Inner<K> {
     next_timer: u64,
 }
 
-impl<K: Clone + Eq + Hash> Queue<K> {
-    /// An empty queue.
-    pub fn new() -> Self {
+impl<K: Clone + Eq + Hash + Lane> Queue<K> {
+    /// An empty queue whose work is shared like this.
+    pub fn new(shares: Shares) -> Self {
         let inner = Inner {
-            ready: VecDeque::new(),
+            ready: Lanes::new(shares),
             waiting: HashSet::new(),
             running: HashSet::new(),
             again: HashSet::new(),
@@ -71,7 +74,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             let due = {
                 let mut inner = self.lock();
                 inner.fire(Instant::now());
-                if let Some(key) = inner.ready.pop_front() {
+                if let Some(key) = inner.ready.take() {
                     inner.waiting.remove(&key);
                     inner.running.insert(key.clone());
                     inner.clear_timer(&key);
@@ -103,20 +106,25 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn done(&self, key: &K) {
         let mut inner = self.lock();
         inner.running.remove(key);
+        inner.ready.done(key);
         if inner.again.remove(key) {
             inner.add(key.clone());
-            drop(inner);
+        }
+        // Another key of its lane may have waited for its worker.
+        let more = !inner.ready.is_empty();
+        drop(inner);
+        if more {
             self.changed.notify_one();
         }
     }
 }
 
-impl<K: Clone + Eq + Hash> Inner<K> {
+impl<K: Clone + Eq + Hash + Lane> Inner<K> {
     fn add(&mut self, key: K) {
         if self.running.contains(&key) {
             self.again.insert(key);
         } else if self.waiting.insert(key.clone()) {
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
     }
 
@@ -150,9 +158,15 @@ impl<K: Clone + Eq + Hash> Inner<K> {
 mod tests {
     use super::*;
 
+    impl Lane for &str {
+        fn lane(&self) -> &str {
+            self.split('/').next().unwrap_or_default()
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_key_is_given_once_and_again_when_it_changed_meanwhile() {
-        let queue = Queue::new();
+        let queue = Queue::new(Shares::unlimited());
         queue.add("a");
         queue.add("a");
         assert_eq!(queue.next().await, "a");
@@ -168,7 +182,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn timers_fire_in_order_and_the_soonest_one_counts() {
-        let queue = Queue::new();
+        let queue = Queue::new(Shares::unlimited());
         let start = Instant::now();
         queue.add_after("late", Duration::from_secs(60));
         queue.add_after("soon", Duration::from_secs(90));
@@ -181,5 +195,18 @@ mod tests {
         assert_eq!(queue.next().await, "soon");
         assert_eq!(queue.next().await, "late");
         assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_waits_is_told_when_a_share_is_free_again() {
+        let shares = Shares { per_lane: std::num::NonZeroUsize::MIN, ..Shares::unlimited() };
+        let queue = Queue::new(shares);
+        for key in ["crowd/a", "crowd/b", "single/a"] {
+            queue.add(key);
+        }
+        assert_eq!(queue.next().await, "crowd/a");
+        assert_eq!(queue.next().await, "single/a", "the crowd has its worker");
+        let (next, ()) = tokio::join!(queue.next(), async { queue.done(&"crowd/a") });
+        assert_eq!(next, "crowd/b");
     }
 }

@@ -37,6 +37,13 @@ impl Key {
     }
 }
 
+impl super::lanes::Lane for Key {
+    /// The namespace: what one tenant does is to cost the others nothing.
+    fn lane(&self) -> &str {
+        &self.namespace
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

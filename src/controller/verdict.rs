@@ -20,6 +20,9 @@ const SLOW: Duration = Duration::from_secs(60);
 /// Unready objects that a message names.
 const NAMED: usize = 5;
 
+/// How a condition says that an older revision is there all the same.
+const STILL_RUNS: &str = " still runs";
+
 /// What a reconcile came to.
 #[derive(Debug)]
 pub enum Verdict {
@@ -87,16 +90,6 @@ impl Failure {
         let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
         let message = format!("waiting for the end of {}", list(waiting));
         Self::new(reason, Retry::Soon, message).again_after(left.max(Duration::from_millis(100)))
-    }
-
-    /// What keeps a chart that could be read from being installed.
-    pub fn of_chart(resolved: &ResolvedChart, error: &pintle_helm::chart::Error) -> Self {
-        let reason = match error {
-            pintle_helm::chart::Error::NotInstallable { .. } => Reason::InvalidSpec,
-            _ => Reason::ChartCorrupt,
-        };
-        let message = format!("chart {}-{}: {}", resolved.name, resolved.version, chain(error));
-        Self::new(reason, Retry::OnChange, message)
     }
 
     /// What is wrong with the values.
@@ -168,6 +161,10 @@ impl Failure {
     }
 
     fn message_is(&self, shown: &str) -> bool {
+        // Without what a condition adds to it.
+        let (first, rest) = shown.split_at(shown.find('\n').unwrap_or(shown.len()));
+        let added = first.rsplit_once("; revision ").filter(|(_, added)| added.ends_with(STILL_RUNS));
+        let shown = format!("{}{rest}", added.map_or(first, |(said, _)| said));
         shown.starts_with(condition::truncate(&self.message, 256).split(" … ").next().unwrap_or_default())
     }
 }
@@ -360,7 +357,9 @@ impl Conditions<'_> {
         if let Some(running) =
             history.and_then(History::deployed).filter(|r| latest.is_some_and(|l| l.number > r.number))
         {
-            message.push_str(&format!("; revision {} still runs", running.number));
+            // At the end of the first line: what follows are details, and perhaps a log.
+            let at = message.find('\n').unwrap_or(message.len());
+            message.insert_str(at, &format!("; revision {}{STILL_RUNS}", running.number));
         }
         self.set(READY, Status::False, failure.reason, &message);
         // What helm left is none of this generation's ends, unless it was found to be beside one.
@@ -384,6 +383,27 @@ mod tests {
     //! Unit: what a status remembers.
 
     use super::*;
+
+    #[test]
+    fn a_failure_is_news_once_whatever_its_condition_adds() {
+        let was = |message: &str| {
+            let mut status = HelmReleaseStatus::default();
+            let (now, reason) = (Timestamp::UNIX_EPOCH, Reason::WaitTimeout);
+            condition::set(&mut status.conditions, READY, Status::False, reason, message, Some(1), now);
+            status
+        };
+        let failure =
+            Failure::new(Reason::WaitTimeout, Retry::Soon, "1 object not ready\nDeployment a/b: no pods");
+        for (name, shown, news) in [
+            ("the same", "1 object not ready\nDeployment a/b: no pods", false),
+            ("with what runs", "1 object not ready; revision 2 still runs\nDeployment a/b: no pods", false),
+            ("another object", "1 object not ready; revision 2 still runs\nDeployment a/c: no pods", true),
+        ] {
+            assert_eq!(failure.is_news(Some(&was(shown))), news, "{name}");
+        }
+        let failure = Failure::new(Reason::WaitTimeout, Retry::Soon, "one line");
+        assert!(!failure.is_news(Some(&was("one line; revision 2 still runs"))));
+    }
 
     #[test]
     fn a_generation_is_settled_when_a_revision_was_made_for_it() {

@@ -113,11 +113,12 @@ pub async fn mirror<K: DeserializeOwned + Placed>(
 /// The metadata of an object that changed.
 pub type Metadata = PartialObjectMeta<DynamicObject>;
 
-/// Calls `touched` with the metadata of every object of `kind` that changes. Runs for ever.
-pub async fn metadata(watching: Watching, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
+/// Calls `touched` with the metadata of every object of `kind` that changes, and whether it is gone. Runs for ever.
+pub async fn metadata(watching: Watching, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata, bool)) {
     let mut listed = false;
     loop {
-        follow(&watching, &kind, labels, &mut listed, |object, _| touched(&kind, object), |_| ()).await;
+        let touched = |object, gone| touched(&kind, object, gone);
+        follow(&watching, &kind, labels, &mut listed, touched, |_| ()).await;
         tokio::time::sleep(UNSERVED_PAUSE).await;
     }
 }

@@ -21,6 +21,8 @@ use crate::cluster::Retry;
 const SECRET_LIMIT: usize = 1 << 20;
 /// Longest summary of a plan that is recorded.
 const SUMMARY_LIMIT: usize = 900;
+/// Longest description of a failure.
+const DESCRIPTION_LIMIT: usize = 1024;
 /// Kept free for what the facts grow by while the action goes on.
 const RESERVE: usize = 32 << 10;
 
@@ -353,7 +355,9 @@ pub(super) fn note_hooks(record: &mut Record, facts: &Facts) {
 
 /// Helm's sentence for a failed action.
 pub(super) fn failure_text(record: &Record, facts: Option<&Facts>, message: &str) -> String {
-    let message = crate::api::condition::truncate(message, 2048);
+    // helm prints it in the cell of a table; the whole message stands in the facts.
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    let message = crate::api::condition::truncate(&lines.join("; "), DESCRIPTION_LIMIT);
     match facts.map(|f| f.action) {
         Some(Action::Install) => description::install_failed(&record.name, &message),
         Some(Action::Rollback) => description::rollback_failed(&record.name, &message),

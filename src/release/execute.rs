@@ -15,6 +15,7 @@ use pintle_helm::manifest::{Hook, HookEvent, Manifest};
 use super::apply::apply;
 use super::draft::after;
 use super::hook::{Progress, still_running};
+use super::inquiry::Inquiry;
 use super::live::read;
 use super::plan::hook_steps;
 use super::wait::{self, Verdict};
@@ -177,13 +178,11 @@ impl Run<'_, '_> {
             let (verdict, ready) = wait::check(self.cx, self.plan, &self.known, &self.ready).await?;
             match verdict {
                 Verdict::Ready => {}
-                Verdict::Failed(objects) => {
-                    return Err(wait::failure(self.cx, self.plan, &objects, false).await);
-                }
+                Verdict::Failed(objects) => return Err(self.not_ready(&objects, false).await),
                 Verdict::Waiting(waiting) => {
                     let deadline = self.park().await?;
                     if now >= deadline {
-                        return Err(wait::failure(self.cx, self.plan, &waiting, true).await);
+                        return Err(self.not_ready(&waiting, true).await);
                     }
                     let warnings = std::mem::take(&mut self.warnings);
                     return Ok(Outcome::Parked { waiting, deadline, ready, warnings });
@@ -195,6 +194,11 @@ impl Run<'_, '_> {
         }
         let warnings = std::mem::take(&mut self.warnings);
         Ok(Outcome::Done { changes: self.facts().changes, warnings })
+    }
+
+    async fn not_ready(&self, objects: &[(ObjectRef, String)], timed_out: bool) -> Error {
+        let inquiry = Inquiry::new(self.cx, self.history, self.number);
+        wait::failure(&inquiry, self.cx, self.plan, objects, timed_out).await
     }
 
     /// Records, once, that everything is applied, and until when the wait goes on. Most waits are over soon, and the
@@ -284,26 +288,8 @@ impl Run<'_, '_> {
         if crds.is_empty() {
             return Ok(());
         }
-        let deadline = after(ESTABLISHED_WITHIN);
         for planned in crds {
-            let mut pause = Duration::from_millis(50);
-            loop {
-                let live = read(self.cx, &planned.kind, &planned.object).await?;
-                let verdict = live.as_ref().map(|live| readiness(live.value(), false));
-                let text = match verdict {
-                    Some(Readiness::Current) => break,
-                    Some(Readiness::Failed(text)) => {
-                        return Err(not_established(planned, &text, Retry::OnChange));
-                    }
-                    Some(Readiness::InProgress(text)) => text,
-                    None => "it is gone".to_owned(),
-                };
-                if Timestamp::now() >= deadline {
-                    return Err(not_established(planned, &text, Retry::Soon));
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
+            until_established(self.cx, &planned.kind, &planned.object, &planned.source).await?;
         }
         self.cx.discovery.refresh(Duration::ZERO).await?;
         Ok(())
@@ -344,9 +330,36 @@ fn named(mut error: Error, plan: &Plan) -> Error {
     error
 }
 
-fn not_established(planned: &Planned, text: &str, retry: Retry) -> Error {
-    let message = format!("{} ({}) is not served: {text}", planned.object, planned.source);
-    Error::new(Reason::WaitTimeout, retry, message).about(&planned.object)
+/// Waits until a definition is served.
+///
+/// # Errors
+/// It never will be, or is not in time.
+pub(super) async fn until_established(
+    cx: &Release<'_>,
+    kind: &Kind,
+    object: &ObjectRef,
+    source: &str,
+) -> Result<(), Error> {
+    let deadline = after(ESTABLISHED_WITHIN);
+    let failed = |text: &str, retry| {
+        let message = format!("{object} ({source}) is not served: {text}");
+        Error::new(Reason::WaitTimeout, retry, message).about(object)
+    };
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let live = read(cx, kind, object).await?;
+        let text = match live.as_ref().map(|live| readiness(live.value(), false)) {
+            Some(Readiness::Current) => return Ok(()),
+            Some(Readiness::Failed(text)) => return Err(failed(&text, Retry::OnChange)),
+            Some(Readiness::InProgress(text)) => text,
+            None => "it is gone".to_owned(),
+        };
+        if Timestamp::now() >= deadline {
+            return Err(failed(&text, Retry::Soon));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
 }
 
 /// Creates the target namespace when it is missing; an existing one is left as it is.

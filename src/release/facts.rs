@@ -21,6 +21,9 @@ use crate::cluster::{ObjectRef, Retry};
 /// The data key of the Secret.
 pub const DATA_KEY: &str = "pintle";
 
+/// Bytes of what hooks printed that are kept with a revision.
+const OUTPUT_LIMIT: usize = 8 << 10;
+
 /// What is done with a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,6 +131,9 @@ pub struct HookFacts {
     pub completed_at: Timestamp,
     /// Whether it succeeded.
     pub succeeded: bool,
+    /// The end of what it printed, without secrets, when its template asks for that (`hook-output-log-policy`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
 }
 
 /// A hook that was made, and has not been seen to end.
@@ -303,6 +309,14 @@ impl Facts {
         self.running = None;
         self.hooks.retain(|h| (&h.event, &h.kind, &h.name) != (&done.event, &done.kind, &done.name));
         self.hooks.push(done);
+        // What hooks printed must not crowd out the record.
+        let mut bytes: usize = self.hooks.iter().map(|h| h.output.len()).sum();
+        for hook in &mut self.hooks {
+            if bytes > OUTPUT_LIMIT {
+                bytes -= hook.output.len();
+                hook.output.clear();
+            }
+        }
     }
 
     /// Reads the data key; `None` when it is not what Pintle writes.
@@ -367,6 +381,7 @@ mod tests {
             started_at: at(0),
             completed_at: at(100),
             succeeded: true,
+            output: String::new(),
         }
     }
 
@@ -386,5 +401,16 @@ mod tests {
         assert_eq!(facts.over_at(Duration::from_secs(60)), Some(at(160)), "the action's time begins again");
         facts.note_running(running(HookEvent::PostUpgrade));
         assert!(facts.applied && facts.has_begun(HookEvent::PostUpgrade), "it comes after the changes");
+    }
+
+    #[test]
+    fn what_hooks_printed_is_bounded() {
+        let mut facts = Facts::default();
+        for name in ["a", "b", "c"] {
+            let output = "x".repeat(OUTPUT_LIMIT / 2);
+            facts.note_hook(HookFacts { name: name.to_owned(), output, ..done(HookEvent::PreInstall) });
+        }
+        let kept: Vec<_> = facts.hooks.iter().map(|h| (h.name.as_str(), !h.output.is_empty())).collect();
+        assert_eq!(kept, [("a", false), ("b", true), ("c", true)]);
     }
 }

@@ -19,6 +19,7 @@ mod execute;
 mod facts;
 mod history;
 mod hook;
+mod inquiry;
 mod live;
 mod migrate;
 mod observe;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::api::{Conflicts, CrdPolicy, DeletionPropagation, HelmReleaseSpec, Target};
+use crate::cluster::masking::Redactions;
 use crate::cluster::{Discovery, TenantClient};
 
 pub use conclude::{conclude, give_up, tidy};
@@ -203,6 +205,8 @@ pub struct Release<'a> {
     pub may_have_parts: bool,
     /// The objects of releases, as the watches tell of them.
     pub objects: &'a SeenObjects,
+    /// The Secrets among the release's values: nothing of them is told.
+    pub redactions: &'a Redactions,
 }
 
 /// Runs requests a few at a time; the results are in the order of the requests.

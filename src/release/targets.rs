@@ -187,6 +187,13 @@ impl Targets {
                 contents.push((content, document.source.as_str()));
             }
         }
+        let mut hooks = Vec::new();
+        for hook in manifest.hooks.iter().filter(|h| h.events.iter().any(|e| *e != HookEvent::Test)) {
+            for content in hook.objects().map_err(|e| invalid(crate::cluster::chain(&e)))? {
+                reader.provide(&content);
+                hooks.push((content, hook.path.as_str()));
+            }
+        }
         let mut seen: BTreeMap<ObjectRef, String> = BTreeMap::new();
         for (content, source) in contents {
             let target = reader.read(content, source)?;
@@ -200,10 +207,8 @@ impl Targets {
             targets.objects.push(target);
         }
         // Hooks are applied when their turn comes; that they can be is known before the first write.
-        for hook in manifest.hooks.iter().filter(|h| h.events.iter().any(|e| *e != HookEvent::Test)) {
-            for content in hook.objects().map_err(|e| invalid(crate::cluster::chain(&e)))? {
-                reader.read(content, &hook.path)?;
-            }
+        for (content, source) in hooks {
+            reader.read(content, source)?;
         }
         targets.objects.sort_by(|a, b| compare_kinds(Order::Install, &a.object.kind, &b.object.kind));
         reader.earlier(previous, &mut targets);

@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
+use super::inquiry::{self, Inquiry};
 use super::live::read;
 use super::{Error, LiveObject, Plan, Planned, Release, bounded_until_refused};
 use crate::api::Reason;
-use crate::cluster::{Kind, ObjectRef, Readiness, Retry, pod_readiness, readiness};
+use crate::cluster::{ObjectRef, Readiness, Retry, readiness};
 
-/// Workloads whose pods are looked at for an explanation.
-const EXPLAINED: usize = 5;
+/// Objects that are explained.
+const EXPLAINED: usize = 3;
+/// Objects that are named.
+const NAMED: usize = 10;
 
 /// Kinds that are ready as soon as they exist: reading them again would tell nothing.
 const READY_AT_ONCE: [&str; 17] = [
@@ -115,8 +116,9 @@ pub fn is_ready_at_once(group: &str, kind: &str) -> bool {
     built_in && READY_AT_ONCE.contains(&kind)
 }
 
-/// The error of a wait that cannot end well.
+/// The error of a wait that cannot end well: which objects, what they lack, and of the first ones why.
 pub(super) async fn failure(
+    inquiry: &Inquiry<'_>,
     cx: &Release<'_>,
     plan: &Plan,
     objects: &[(ObjectRef, String)],
@@ -127,18 +129,18 @@ pub(super) async fn failure(
     } else {
         format!("{} will not become ready", super::error::objects(objects.len()))
     };
+    let explained =
+        objects.iter().take(EXPLAINED).map(|(object, text)| explain(inquiry, cx, plan, object, text));
+    let explained = super::bounded(explained.collect()).await;
     let mut message = what;
     for (at, (object, text)) in objects.iter().enumerate() {
-        if at == 10 {
+        if at == NAMED {
             message.push_str(&format!("\nand {} more", objects.len() - at));
             break;
         }
         message.push_str(&format!("\n{object}: {text}"));
-        let planned = plan.objects().find(|p| p.object == *object).filter(|_| at < EXPLAINED);
-        if let Some(planned) = planned
-            && let Some(reason) = explain(cx, planned).await
-        {
-            message.push_str(&format!("; {reason}"));
+        if let Some(lines) = explained.get(at) {
+            message.push_str(&inquiry::indented(lines));
         }
     }
     let mut error = Error::new(Reason::WaitTimeout, Retry::Soon, message);
@@ -146,36 +148,19 @@ pub(super) async fn failure(
     error
 }
 
-/// Why a workload has no ready pods, as far as its pods tell. Best effort: an explanation is no reason to fail.
-async fn explain(cx: &Release<'_>, planned: &Planned) -> Option<String> {
-    let live = read(cx, &planned.kind, &planned.object).await.ok()??;
-    let conditions = live.value().pointer("/status/conditions").and_then(Value::as_array);
-    // A pod that admission refuses never exists: only this condition says so.
-    let refused =
-        conditions.into_iter().flatten().find(|c| c["type"] == "ReplicaFailure" && c["status"] == "True");
-    if let Some(message) = refused.and_then(|c| c["message"].as_str()) {
-        return Some(message.to_owned());
+/// What the cluster tells of an object that is not ready. Best effort: an explanation is no reason to fail.
+async fn explain(
+    inquiry: &Inquiry<'_>,
+    cx: &Release<'_>,
+    plan: &Plan,
+    object: &ObjectRef,
+    said: &str,
+) -> Vec<String> {
+    let Some(planned) = plan.objects().find(|p| p.object == *object) else { return Vec::new() };
+    match read(cx, &planned.kind, &planned.object).await {
+        Ok(Some(live)) => inquiry.about(live.value(), said, false).await,
+        _ => Vec::new(),
     }
-    failing_pod(cx, live.value()).await
-}
-
-/// The first pod of a workload that is not ready, and its container's state.
-pub(super) async fn failing_pod(cx: &Release<'_>, workload: &Value) -> Option<String> {
-    let selector = workload.pointer("/spec/selector/matchLabels")?.as_object()?;
-    let selector: Vec<String> =
-        selector.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
-    if selector.is_empty() {
-        return None;
-    }
-    let namespace = workload.pointer("/metadata/namespace")?.as_str()?;
-    let pods = cx.tenant.list(&Kind::core("Pod", "pods", true), namespace, &selector.join(",")).await.ok()?;
-    pods.iter().find_map(|pod| {
-        let name = pod.pointer("/metadata/name")?.as_str()?;
-        match pod_readiness(pod) {
-            Readiness::Current => None,
-            Readiness::InProgress(text) | Readiness::Failed(text) => Some(format!("pod {name}: {text}")),
-        }
-    })
 }
 
 #[cfg(test)]

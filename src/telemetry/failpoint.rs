@@ -2,7 +2,8 @@
 //!
 //! In a debug build [`VARIABLE`] names a file. When it holds the name of a point and a number, such as
 //! `rank-applied 2`, the process that reaches the point for the second time removes the file and aborts: the next
-//! process lives. A release build looks at nothing and cannot die here.
+//! process lives. With `rank-applied 2 panic` only the reconcile panics, and the process has to go on. A release build
+//! looks at nothing and cannot die here.
 
 /// The variable of the environment that names the file.
 pub const VARIABLE: &str = "PINTLE_FAILPOINT";
@@ -61,15 +62,20 @@ impl Failpoint {
 
     /// Dies here, when that was asked for.
     #[cfg(debug_assertions)]
+    #[allow(clippy::panic, reason = "the rig asks for it, of a debug build")]
     pub fn reach(self) {
         let Some(path) = std::env::var_os(VARIABLE) else { return };
         let Ok(asked) = std::fs::read_to_string(&path) else { return };
         match due(&asked, self) {
             Due::Never => {}
-            Due::Later(left) => drop(std::fs::write(&path, format!("{} {left}", self.name()))),
-            Due::Now => {
+            Due::Later(left) => drop(std::fs::write(&path, left)),
+            Due::Abort => {
                 drop(std::fs::remove_file(&path));
                 std::process::abort();
+            }
+            Due::Panic => {
+                drop(std::fs::remove_file(&path));
+                std::panic::panic_any("a failpoint was asked to panic");
             }
         }
     }
@@ -79,24 +85,29 @@ impl Failpoint {
     pub fn reach(self) {}
 }
 
-/// When to die at a point that was just reached.
+/// What to do at a point that was just reached.
 #[cfg(debug_assertions)]
 #[derive(Debug, PartialEq, Eq)]
 enum Due {
     Never,
-    /// After so many more times.
-    Later(u32),
-    Now,
+    /// What is asked for from now on: one time less.
+    Later(String),
+    Abort,
+    Panic,
 }
 
 #[cfg(debug_assertions)]
 fn due(asked: &str, point: Failpoint) -> Due {
-    match asked.trim().split_once(' ').map(|(name, times)| (name, times.parse())) {
-        Some((name, Ok(times))) if name == point.name() => match times {
-            0 => Due::Never,
-            1 => Due::Now,
-            more => Due::Later(more - 1),
-        },
+    let words: Vec<&str> = asked.split_whitespace().collect();
+    let (name, times, how) = match words.as_slice() {
+        [name, times] => (*name, times.parse::<u32>(), ""),
+        [name, times, "panic"] => (*name, times.parse(), " panic"),
+        _ => return Due::Never,
+    };
+    match times {
+        Ok(1) if name == point.name() && how.is_empty() => Due::Abort,
+        Ok(1) if name == point.name() => Due::Panic,
+        Ok(more @ 2..) if name == point.name() => Due::Later(format!("{name} {}{how}", more - 1)),
         _ => Due::Never,
     }
 }
@@ -109,8 +120,11 @@ mod tests {
     fn a_point_is_due_by_its_name_and_its_count() {
         let point = Failpoint::RankApplied;
         for (asked, expected) in [
-            ("rank-applied 1\n", Due::Now),
-            ("rank-applied 3", Due::Later(2)),
+            ("rank-applied 1\n", Due::Abort),
+            ("rank-applied 3", Due::Later("rank-applied 2".to_owned())),
+            ("rank-applied 3 panic", Due::Later("rank-applied 2 panic".to_owned())),
+            ("rank-applied 1 panic", Due::Panic),
+            ("rank-applied 1 else", Due::Never),
             ("rank-applied 0", Due::Never),
             ("rank-applied", Due::Never),
             ("rank-applied x", Due::Never),

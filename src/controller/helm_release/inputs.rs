@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::Work;
 use crate::api::Reason;
+use crate::cluster::masking::Redactions;
 use crate::cluster::{Retry, TenantClient, chain};
 use crate::controller::dereference;
 use crate::controller::store::Key;
@@ -38,6 +39,12 @@ impl Work<'_> {
         };
         self.redactions = redactions;
         Ok(Inputs { chart, values })
+    }
+
+    /// Reads the Secrets of `valuesFrom` for what must not be told, where the values themselves are not needed.
+    pub(super) async fn learn_secrets(&mut self, client: &TenantClient) {
+        let read = dereference::secrets(client, &self.key.namespace, &self.object.spec).await;
+        self.redactions = read.unwrap_or_else(|_| Redactions::unknown());
     }
 
     pub(super) async fn resolve(&self) -> Result<ResolvedChart, Verdict> {

@@ -19,8 +19,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
-use kube::core::DynamicObject;
-use tracing::{debug, error, warn};
+use tracing::debug;
 
 use self::inputs::Inputs;
 pub use self::source::Notice;
@@ -29,10 +28,10 @@ use super::records::Stored;
 use super::store::{Key, Seen};
 use super::verdict::{self, Failure, Verdict};
 use super::{Operator, Requeue, dereference};
-use crate::api::condition::{self, READY, STALLED};
-use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, OnTargetChange, Reason, Target};
+use crate::api::condition::{self, READY};
+use crate::api::{FORCE_AT, HelmRelease, InventoryEntry, OnTargetChange, Reason, Target};
 use crate::cluster::masking::Redactions;
-use crate::cluster::{Retry, TenantClient, chain};
+use crate::cluster::{Retry, TenantClient};
 use crate::release::{
     self, Action, Decision, Desired, History, Observation, Owner, Policy, Release, ReleaseKey, ReleaseState,
 };
@@ -52,7 +51,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
         Some(Seen::Valid(object)) => object,
         Some(Seen::Invalid(object, problem)) => {
             operator.first_look.seen(key);
-            return refuse(operator, key, &object, &problem).await;
+            return super::invalid::refuse(operator, HELM_RELEASE, key, &object, &problem).await;
         }
         None => {
             operator.forget_release(key);
@@ -70,21 +69,11 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     work.reconcile().await
 }
 
-/// An object that does not fit its type: nothing is done for it, and its status says so.
-async fn refuse(operator: &Operator, key: &Key, object: &DynamicObject, problem: &str) -> Requeue {
-    error!(release = %key, problem, "the object does not fit its schema; is the CRD current?");
-    let mut status =
-        HelmReleaseStatus { observed_generation: object.metadata.generation, ..Default::default() };
-    let (generation, now) = (object.metadata.generation, Timestamp::now());
-    let message = format!("the object does not fit its schema: {problem}");
-    for (type_, value) in [(READY, condition::Status::False), (STALLED, condition::Status::True)] {
-        condition::set(&mut status.conditions, type_, value, Reason::InvalidSpec, &message, generation, now);
-    }
-    // The rest of the status stays as it is: only what is set here is merged in.
-    if let Err(error) = operator.publisher.status(HELM_RELEASE, key, None, &status).await {
-        warn!(release = %key, error = chain(&error), "the status could not be written");
-    }
-    Requeue::OnChange
+/// Says that the last look at a HelmRelease panicked; it is tried again with growing pauses.
+pub async fn broke(operator: &Operator, key: &Key, place: &str) -> Requeue {
+    let Some(object) = operator.helm_releases.get(key) else { return Requeue::OnChange };
+    let failure = Failure::defect(&format!("the reconcile panicked at {place}"));
+    Work::new(operator, key, &object).publish(Account::failed(failure, None)).await
 }
 
 /// One look at one HelmRelease.
@@ -175,6 +164,9 @@ impl Work<'_> {
             Ok(decided) => decided,
             Err(failure) => return self.without_inputs(client, &key, &owner, Verdict::Failed(failure)).await,
         };
+        if inputs.is_none() && decision != Decision::Nothing {
+            self.learn_secrets(client).await;
+        }
         // Without the texts of old failures: those are redacted where they are published.
         debug!(release = %self.key, action = ?decision.action(), "decided");
         let action = decision.action().unwrap_or(Action::Upgrade);
@@ -210,7 +202,7 @@ impl Work<'_> {
 
     /// The inputs cannot be had now; what is pending goes on all the same, from its record.
     async fn without_inputs(
-        &self,
+        &mut self,
         client: &TenantClient,
         key: &ReleaseKey,
         owner: &Owner,
@@ -224,6 +216,7 @@ impl Work<'_> {
             r.status.is_pending() && r.facts.as_ref().is_some_and(|f| f.owner_name == owner.name)
         });
         let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
+        self.learn_secrets(client).await;
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
         let cx = self.release(client, key, &policy, owner);
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
@@ -369,8 +362,19 @@ impl Work<'_> {
         let Operator { discovery, hooks, objects, records, settings, .. } = self.operator;
         let stored = records.of(&key.storage_namespace, &key.name);
         let may_have_parts = stored.is_none_or(|stored| stored.has_parts());
-        let field_manager = &settings.field_manager;
-        Release { tenant, discovery, key, policy, owner, hooks, field_manager, may_have_parts, objects }
+        let (field_manager, redactions) = (&settings.field_manager, &self.redactions);
+        Release {
+            tenant,
+            discovery,
+            key,
+            policy,
+            owner,
+            hooks,
+            field_manager,
+            may_have_parts,
+            objects,
+            redactions,
+        }
     }
 
     fn is_settled(&self) -> bool {

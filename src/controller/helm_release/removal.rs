@@ -74,7 +74,7 @@ impl Work<'_> {
     }
 
     /// The HelmRelease is being deleted.
-    pub(super) async fn delete(self) -> Requeue {
+    pub(super) async fn delete(mut self) -> Requeue {
         let finalizers = self.object.metadata.finalizers.clone().unwrap_or_default();
         if !finalizers.iter().any(|f| f == FINALIZER) {
             return Requeue::OnChange;
@@ -117,8 +117,9 @@ impl Work<'_> {
         }
     }
 
-    pub(super) async fn uninstall_deleted(&self) -> Result<(), Failure> {
+    pub(super) async fn uninstall_deleted(&mut self) -> Result<(), Failure> {
         let client = self.tenant()?;
+        self.learn_secrets(&client).await;
         if let Some(rival) = self.rival_elsewhere() {
             let note = format!(
                 "objects of release {} stay: they are those of HelmRelease {rival}",

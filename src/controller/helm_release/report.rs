@@ -11,7 +11,7 @@ use crate::cluster::chain;
 use crate::controller::publish::{HELM_RELEASE, reference};
 use crate::controller::verdict::{Verdict, View, status};
 use crate::controller::{Requeue, jitter};
-use crate::release::{Action, History};
+use crate::release::{Action, History, Revision};
 use crate::telemetry::failpoint::Failpoint;
 
 /// An action that takes longer than this is told of before it ends.
@@ -101,6 +101,7 @@ impl Work<'_> {
     ) {
         match verdict {
             Verdict::Done { action, revision, summary, .. } => {
+                self.tell_of_hooks(history.and_then(|h| h.find(*revision))).await;
                 let note = format!("{} of revision {revision} succeeded: {summary}", action.as_str());
                 info!(release = %self.key, revision, action = action.as_str(), "succeeded");
                 let begun =
@@ -112,10 +113,28 @@ impl Work<'_> {
                 publisher.event_once(&name, &regarding, action.succeeded(), "Reconcile", &note).await;
             }
             Verdict::Failed(failure) if failure.is_news(old) => {
+                self.tell_of_hooks(history.and_then(History::latest)).await;
                 warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
                 self.event(false, failure.reason, &failure.message).await;
             }
             _ => {}
+        }
+    }
+}
+
+impl Work<'_> {
+    /// What the hooks of a revision printed, those that ask for it, once each.
+    async fn tell_of_hooks(&self, revision: Option<&Revision>) {
+        let Some((revision, facts)) = revision.and_then(|r| Some((r, r.facts.as_ref()?))) else { return };
+        let regarding = reference(HELM_RELEASE, self.object);
+        for hook in facts.hooks.iter().filter(|hook| !hook.output.is_empty()) {
+            let ended = hook.completed_at.as_microsecond();
+            let release = self.key.name.get(..180).unwrap_or(&self.key.name);
+            let name = format!("{release}.v{}-{}-{ended:x}", revision.number, hook.event);
+            let note = format!("{} hook {} {} printed:\n{}", hook.event, hook.kind, hook.name, hook.output);
+            let note = self.redactions.apply(&note);
+            let publisher = &self.operator.publisher;
+            publisher.event_once(&name, &regarding, Reason::HookSucceeded, "Reconcile", &note).await;
         }
     }
 }

@@ -14,14 +14,15 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use pintle_helm::manifest::{DeletePolicy, Hook, HookEvent};
+use pintle_helm::manifest::{DeletePolicy, Hook, HookEvent, OutputLogPolicy};
 
+use super::execute::until_established;
 use super::facts::{Facts, HookFacts, RunningHook};
+use super::inquiry::{Inquiry, indented};
 use super::live::read;
 use super::ownership::{self, HOOK_OWNER, Ownership};
 use super::plan::place;
 use super::targets::identify;
-use super::wait::failing_pod;
 use super::{Error, History, LiveObject, Outcome, Release};
 use crate::api::{DeletionPropagation, Reason};
 use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, pod_readiness};
@@ -65,6 +66,14 @@ fn parked(running: &RunningHook) -> Outcome {
     }
 }
 
+/// How far one hook is.
+enum Ran {
+    /// It is done, and printed this, when it asks for that to be told.
+    Done(String),
+    /// It runs.
+    Running(Box<RunningHook>),
+}
+
 /// How a hook's object stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum HookState {
@@ -101,15 +110,18 @@ pub(super) async fn run_event(
         let result = run(cx, history, number, event, hook, running.as_ref()).await;
         let result = match result {
             Err(error) if error.transient => return Err(error),
-            Ok(Progress::Running(now)) => {
+            Ok(Ran::Running(now)) => {
                 if running.as_ref() != Some(&*now) {
                     history.note(cx, number, &|facts| facts.note_running(RunningHook::clone(&now))).await?;
                 }
                 return Ok(Progress::Running(now));
             }
-            Ok(Progress::Done) => Ok(()),
+            Ok(Ran::Done(output)) => Ok(output),
             Err(error) => Err(error),
         };
+        if let Some(output) = result.as_ref().ok().filter(|output| !output.is_empty()) {
+            tracing::info!(release = %cx.key, revision = number, %event, hook = hook.name, output, "a hook printed");
+        }
         let done = HookFacts {
             event: event.as_str().to_owned(),
             kind: hook.kind.clone(),
@@ -117,6 +129,7 @@ pub(super) async fn run_event(
             started_at,
             completed_at: Timestamp::now(),
             succeeded: result.is_ok(),
+            output: result.as_ref().ok().cloned().unwrap_or_default(),
         };
         history.note(cx, number, &|facts| facts.note_hook(done.clone())).await?;
         if let Err(error) = result {
@@ -166,13 +179,14 @@ async fn run(
     event: HookEvent,
     hook: &Hook,
     running: Option<&RunningHook>,
-) -> Result<Progress, Error> {
+) -> Result<Ran, Error> {
     let facts = history.find(number).and_then(|r| r.facts.as_ref());
     // What failed before is run anew, not waited for: an uninstall tries again under the same revision.
     let anew = facts.is_some_and(|f| f.hook_failed(event, &hook.kind, &hook.name)) && running.is_none();
     // With the time of the action: numbers begin again when a release is installed anew.
     let begun = facts.and_then(|f| f.started_at).unwrap_or_default();
     let mark = format!("{number}/{event}/{begun}");
+    let mut outputs = Vec::new();
     for mut target in objects(cx, hook).await? {
         ownership::set(&mut target.content, "annotations", HOOK_OWNER, &cx.key.to_string());
         ownership::set(&mut target.content, "annotations", HOOK_RUN, &mark);
@@ -198,17 +212,22 @@ async fn run(
         let recorded = recorded.filter(|r| live.uid() == Some(r.uid.as_str()));
         let deadline = recorded.map_or_else(|| deadline(cx, &live), |r| r.deadline);
         match state(live.value()) {
-            HookState::Succeeded => {}
+            HookState::Succeeded if is_crd(hook) => served(cx, hook, &target).await?,
+            HookState::Succeeded => {
+                if hook.output_log_policies.contains(&OutputLogPolicy::HookSucceeded) {
+                    outputs.push(Inquiry::new(cx, history, number).output(live.value()).await);
+                }
+            }
             HookState::Failed(text) => {
-                let detail =
-                    failing_pod(cx, live.value()).await.map(|t| format!("; {t}")).unwrap_or_default();
-                return Err(failed(event, hook, &target, &format!("{text}{detail}")));
+                let lines = Inquiry::new(cx, history, number).about(live.value(), &text, true).await;
+                return Err(failed(event, hook, &target, &format!("{text}{}", indented(&lines))));
             }
             HookState::Running if Timestamp::now() >= deadline => {
-                return Err(timeout(cx, event, hook, &target, &live).await);
+                let lines = Inquiry::new(cx, history, number).about(live.value(), "", true).await;
+                return Err(timeout(cx, event, hook, &target, &lines));
             }
             HookState::Running => {
-                return Ok(Progress::Running(Box::new(RunningHook {
+                return Ok(Ran::Running(Box::new(RunningHook {
                     event: event.as_str().to_owned(),
                     kind: hook.kind.clone(),
                     name: hook.name.clone(),
@@ -220,7 +239,15 @@ async fn run(
             }
         }
     }
-    Ok(Progress::Done)
+    outputs.retain(|output| !output.is_empty());
+    Ok(Ran::Done(outputs.join("\n")))
+}
+
+/// A definition is served before the next hook runs, which may be an object of it.
+async fn served(cx: &Release<'_>, hook: &Hook, target: &HookObject) -> Result<(), Error> {
+    until_established(cx, &target.kind, &target.object, &hook.path).await?;
+    cx.discovery.refresh(Duration::ZERO).await?;
+    Ok(())
 }
 
 fn failed(event: HookEvent, hook: &Hook, target: &HookObject, text: &str) -> Error {
@@ -320,23 +347,13 @@ async fn create(cx: &Release<'_>, hook: &Hook, target: &HookObject) -> Result<Li
     applied.map(|a| LiveObject::new(a.object)).map_err(|e| Error::from_template(e, &hook.path))
 }
 
-async fn timeout(
-    cx: &Release<'_>,
-    event: HookEvent,
-    hook: &Hook,
-    target: &HookObject,
-    live: &LiveObject,
-) -> Error {
-    let detail = match pod_readiness(live.value()) {
-        Readiness::InProgress(text) | Readiness::Failed(text) if target.object.kind == "Pod" => Some(text),
-        _ => failing_pod(cx, live.value()).await,
-    };
-    let detail = detail.map(|text| format!(": {text}")).unwrap_or_default();
+fn timeout(cx: &Release<'_>, event: HookEvent, hook: &Hook, target: &HookObject, lines: &[String]) -> Error {
     let message = format!(
-        "{event} hook {} ({}) did not end within {} s{detail}; raise spec.timeout, or mend the hook",
+        "{event} hook {} ({}) did not end within {} s; raise spec.timeout, or mend the hook{}",
         target.object,
         hook.path,
-        cx.policy.timeout.as_secs()
+        cx.policy.timeout.as_secs(),
+        indented(lines)
     );
     Error::new(Reason::HookTimeout, Retry::Soon, message).about(&target.object)
 }

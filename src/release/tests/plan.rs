@@ -225,6 +225,28 @@ fn a_kind_that_the_chart_defines_needs_no_server() {
 }
 
 #[test]
+fn a_hook_may_be_of_a_kind_that_an_earlier_hook_defines() {
+    let hook = |kind: &str, text: &str| Hook {
+        name: "h".into(),
+        kind: kind.into(),
+        path: "web/templates/h.yaml".into(),
+        text: text.into(),
+        events: vec![HookEvent::PreInstall],
+        weight: 0,
+        delete_policies: vec![],
+        output_log_policies: vec![],
+    };
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: xs.x.io}\n\
+               spec: {group: x.io, scope: Namespaced, names: {kind: X, plural: xs}, versions: [{name: v1}]}";
+    let resource = hook("X", "apiVersion: x.io/v1\nkind: X\nmetadata: {name: h}");
+    let mut wanted = manifest(&[]);
+    wanted.hooks = vec![resource.clone(), hook("CustomResourceDefinition", crd)];
+    assert!(targets(&wanted, &[]).is_ok());
+    wanted.hooks = vec![resource];
+    assert_eq!(targets(&wanted, &[]).unwrap_err().reason, Reason::KindNotFound);
+}
+
+#[test]
 fn an_object_of_a_removed_version_is_found_under_another() {
     let old = "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: web}";
     let gone = "apiVersion: gone.io/v1\nkind: Gone\nmetadata: {name: g}";
