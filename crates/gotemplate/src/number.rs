@@ -13,7 +13,7 @@ use crate::unicode;
 const INVALID_SYNTAX: &str = "invalid syntax";
 
 /// Parses a number token; the error is Go's text.
-pub(crate) fn parse_number(pos: usize, text: &[u8], kind: TokenKind) -> Result<Number, String> {
+pub(crate) fn parse_number(pos: u32, text: &[u8], kind: TokenKind) -> Result<Number, String> {
     let source = String::from_utf8_lossy(text);
     let mut number = Number { pos, text: source.as_ref().into(), ..Number::default() };
     match kind {
