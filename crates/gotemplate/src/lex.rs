@@ -100,14 +100,16 @@ const RIGHT_COMMENT: &[u8] = b"*/";
 /// The marker and the space before or after it.
 const TRIM_MARKER: usize = 2;
 
-/// What the next step of the scan is.
-enum Step {
-    Text,
-    LeftDelim,
-    Comment,
-    InsideAction,
-    Emit(Token),
-}
+/// Which bytes may be part of a name.
+static NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
 
 /// The state of the scan.
 pub(crate) struct Lexer<'t> {
@@ -141,16 +143,7 @@ impl<'t> Lexer<'t> {
 
     /// The next token; after the end or an error, end tokens for ever.
     pub(crate) fn next_token(&mut self) -> Token {
-        let mut step = if self.inside_action { Step::InsideAction } else { Step::Text };
-        loop {
-            step = match step {
-                Step::Emit(token) => return token,
-                Step::Text => self.lex_text(),
-                Step::LeftDelim => self.lex_left_delim(),
-                Step::Comment => self.lex_comment(),
-                Step::InsideAction => self.lex_inside_action(),
-            };
-        }
+        if self.inside_action { self.lex_inside_action() } else { self.lex_text() }
     }
 
     fn rest(&self) -> &'t [u8] {
@@ -196,14 +189,11 @@ impl<'t> Lexer<'t> {
         self.pos -= unicode::decode_last(self.slice(0, self.pos)).1;
     }
 
-    fn this_token(&mut self, kind: TokenKind) -> Token {
+    #[inline]
+    fn emit(&mut self, kind: TokenKind) -> Token {
         let token = Token::new(kind, self.start, self.pos);
         self.start = self.pos;
         token
-    }
-
-    fn emit(&mut self, kind: TokenKind) -> Step {
-        Step::Emit(self.this_token(kind))
     }
 
     /// Skips the pending input.
@@ -226,37 +216,51 @@ impl<'t> Lexer<'t> {
 
     /// Ends the scan: what follows is the end of the input, in the same place.
     #[cold]
-    fn fail(&mut self, message: impl Into<String>) -> Step {
+    fn fail(&mut self, message: impl Into<String>) -> Token {
         self.error = message.into();
         self.pos = self.start;
         self.text = &[];
-        Step::Emit(Token::new(TokenKind::Error, self.start, self.start))
+        Token::new(TokenKind::Error, self.start, self.start)
     }
 
-    fn lex_text(&mut self) -> Step {
-        let Some(offset) = find(self.rest(), LEFT_DELIM) else {
-            self.pos = self.text.len().max(self.pos);
-            if self.pos > self.start {
-                return self.emit(TokenKind::Text);
+    /// Text up to a left delimiter, or the delimiter itself.
+    fn lex_text(&mut self) -> Token {
+        loop {
+            let Some(offset) = find(self.rest(), LEFT_DELIM) else {
+                self.pos = self.text.len().max(self.pos);
+                return self.emit(if self.pos > self.start { TokenKind::Text } else { TokenKind::Eof });
+            };
+            if offset > 0 {
+                self.pos += offset;
+                let mut trim = 0;
+                if has_left_trim_marker(self.slice(self.pos + LEFT_DELIM.len(), self.text.len())) {
+                    let text = self.slice(self.start, self.pos);
+                    trim = text.iter().rev().take_while(|&&byte| is_space_byte(byte)).count();
+                }
+                self.pos -= trim;
+                let token = self.emit(TokenKind::Text);
+                self.pos += trim;
+                self.ignore();
+                if token.end > token.start {
+                    return token;
+                }
             }
-            return self.emit(TokenKind::Eof);
-        };
-        if offset > 0 {
-            self.pos += offset;
-            let mut trim = 0;
-            if has_left_trim_marker(self.slice(self.pos + LEFT_DELIM.len(), self.text.len())) {
-                let text = self.slice(self.start, self.pos);
-                trim = text.iter().rev().take_while(|&&byte| is_space_byte(byte)).count();
+            self.pos += LEFT_DELIM.len();
+            let after_marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER } else { 0 };
+            if !self.rest().get(after_marker..).is_some_and(|rest| rest.starts_with(LEFT_COMMENT)) {
+                let token = self.emit(TokenKind::LeftDelim);
+                self.inside_action = true;
+                self.pos += after_marker;
+                self.ignore();
+                self.paren_depth = 0;
+                return token;
             }
-            self.pos -= trim;
-            let token = self.this_token(TokenKind::Text);
-            self.pos += trim;
+            self.pos += after_marker;
             self.ignore();
-            if token.end > token.start {
-                return Step::Emit(token);
+            if let Some(error) = self.skip_comment() {
+                return error;
             }
         }
-        Step::LeftDelim
     }
 
     /// Whether a right delimiter is next, and whether it trims.
@@ -278,29 +282,16 @@ impl<'t> Lexer<'t> {
         self.rest().iter().take_while(|&&byte| is_space_byte(byte)).count()
     }
 
-    fn lex_left_delim(&mut self) -> Step {
-        self.pos += LEFT_DELIM.len();
-        let after_marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER } else { 0 };
-        if self.rest().get(after_marker..).is_some_and(|rest| rest.starts_with(LEFT_COMMENT)) {
-            self.pos += after_marker;
-            self.ignore();
-            return Step::Comment;
-        }
-        let token = self.this_token(TokenKind::LeftDelim);
-        self.inside_action = true;
-        self.pos += after_marker;
-        self.ignore();
-        self.paren_depth = 0;
-        Step::Emit(token)
-    }
-
-    fn lex_comment(&mut self) -> Step {
+    /// Skips a comment with its delimiter; gives the error if it is none.
+    fn skip_comment(&mut self) -> Option<Token> {
         self.pos += LEFT_COMMENT.len();
-        let Some(offset) = find(self.rest(), RIGHT_COMMENT) else { return self.fail("unclosed comment") };
+        let Some(offset) = find(self.rest(), RIGHT_COMMENT) else {
+            return Some(self.fail("unclosed comment"));
+        };
         self.pos += offset + RIGHT_COMMENT.len();
         let (delim, trim) = self.at_right_delim();
         if !delim {
-            return self.fail("comment ends before closing delimiter");
+            return Some(self.fail("comment ends before closing delimiter"));
         }
         self.ignore();
         if trim {
@@ -311,26 +302,26 @@ impl<'t> Lexer<'t> {
             self.skip_trimmed();
         }
         self.ignore();
-        Step::Text
+        None
     }
 
-    fn lex_right_delim(&mut self) -> Step {
+    fn lex_right_delim(&mut self) -> Token {
         let (_, trim) = self.at_right_delim();
         if trim {
             self.pos += TRIM_MARKER;
             self.ignore();
         }
         self.pos += RIGHT_DELIM.len();
-        let token = self.this_token(TokenKind::RightDelim);
+        let token = self.emit(TokenKind::RightDelim);
         if trim {
             self.skip_trimmed();
             self.ignore();
         }
         self.inside_action = false;
-        Step::Emit(token)
+        token
     }
 
-    fn lex_inside_action(&mut self) -> Step {
+    fn lex_inside_action(&mut self) -> Token {
         let Some(&byte) = self.text.get(self.pos) else { return self.fail("unclosed action") };
         match byte {
             b'}' | b' ' | b'\t' | b'\r' | b'\n' if self.at_right_delim().0 => {
@@ -381,17 +372,17 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn unrecognized(&mut self, rune: u32) -> Step {
+    fn unrecognized(&mut self, rune: u32) -> Token {
         self.fail(format!("unrecognized character in action: {}", describe(Some(rune))))
     }
 
     /// What begins with a rune of more than one byte.
-    fn lex_rune(&mut self) -> Step {
+    fn lex_rune(&mut self) -> Token {
         let (rune, _) = unicode::decode(self.rest());
         if is_alphanumeric(rune) { self.lex_identifier() } else { self.unrecognized(rune) }
     }
 
-    fn lex_space(&mut self) -> Step {
+    fn lex_space(&mut self) -> Token {
         let spaces = self.spaces();
         self.pos += spaces;
         // Go: a trimming right delimiter begins with a space, so the last one may belong to it.
@@ -404,7 +395,7 @@ impl<'t> Lexer<'t> {
         self.emit(TokenKind::Space)
     }
 
-    fn lex_identifier(&mut self) -> Step {
+    fn lex_identifier(&mut self) -> Token {
         let after = self.skip_alphanumeric();
         if !self.at_terminator() {
             return self.fail(format!("bad character {}", describe(after)));
@@ -420,14 +411,12 @@ impl<'t> Lexer<'t> {
 
     /// Skips letters, digits and `_`, and gives the rune that follows.
     fn skip_alphanumeric(&mut self) -> Option<u32> {
-        while let Some(&byte) = self.text.get(self.pos) {
-            if !(byte.is_ascii_alphanumeric() || byte == b'_') {
-                if byte < 0x80 {
-                    return Some(u32::from(byte));
-                }
-                break;
-            }
-            self.pos += 1;
+        let in_name = |byte: &&u8| NAME.get(usize::from(**byte)).copied().unwrap_or(false);
+        self.pos += self.rest().iter().take_while(in_name).count();
+        if let Some(&byte) = self.text.get(self.pos)
+            && byte < 0x80
+        {
+            return Some(u32::from(byte));
         }
         loop {
             let rune = self.next();
@@ -438,7 +427,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn lex_field_or_variable(&mut self, kind: TokenKind) -> Step {
+    fn lex_field_or_variable(&mut self, kind: TokenKind) -> Token {
         if self.at_terminator() {
             return self.emit(if kind == TokenKind::Variable { kind } else { TokenKind::Dot });
         }
@@ -461,7 +450,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// Scans to the closing `quote`; what is inside is the parser's concern.
-    fn lex_quoted(&mut self, quote: u8, kind: TokenKind, unterminated: &str) -> Step {
+    fn lex_quoted(&mut self, quote: u8, kind: TokenKind, unterminated: &str) -> Token {
         loop {
             match self.text.get(self.pos) {
                 Some(&byte) if byte == quote => {
@@ -476,7 +465,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn lex_raw_quote(&mut self) -> Step {
+    fn lex_raw_quote(&mut self) -> Token {
         let Some(offset) = memchr::memchr(b'`', self.rest()) else {
             return self.fail("unterminated raw quoted string");
         };
@@ -484,7 +473,7 @@ impl<'t> Lexer<'t> {
         self.emit(TokenKind::RawString)
     }
 
-    fn lex_number(&mut self) -> Step {
+    fn lex_number(&mut self) -> Token {
         if !self.scan_number() {
             return self.bad_number();
         }
@@ -498,7 +487,7 @@ impl<'t> Lexer<'t> {
         self.emit(TokenKind::Number)
     }
 
-    fn bad_number(&mut self) -> Step {
+    fn bad_number(&mut self) -> Token {
         let quoted = crate::printf::quote(self.slice(self.start, self.pos));
         self.fail(format!("bad number syntax: {}", String::from_utf8_lossy(&quoted)))
     }
