@@ -391,7 +391,7 @@ impl<'set, 'run> State<'set, 'run> {
                 return self.walk(if with { &value } else { dot }, &branch.body);
             }
             let Some(otherwise) = &branch.otherwise else { return Ok(Flow::Next) };
-            match (otherwise.as_slice(), with) {
+            match (&**otherwise, with) {
                 ([node @ Node::If(next)], false) | ([node @ Node::With(next)], true) => {
                     self.at = At::Node(node);
                     self.step()?;

@@ -140,7 +140,9 @@ fn read_lock(file: &'static str, text: &[u8]) -> Result<Option<Lock>, Error> {
 /// it says depends on the Helm that is asked for: [`Chart::check_installable`] decides that.
 pub(super) fn check_api_version(text: &[u8]) -> Result<(), Error> {
     let parse = |message| Error::Parse { file: "Chart.yaml", message };
-    let document = pintle_goyaml::parse(text).map_err(|error| parse(error.to_string()))?;
+    // As in Go, case does not matter; for ASCII that is.
+    let wanted = |key: &str| !key.is_ascii() || key.eq_ignore_ascii_case("apiVersion");
+    let document = pintle_goyaml::parse_some(text, wanted).map_err(|error| parse(error.to_string()))?;
     let mut version = String::new();
     let mut decoder = Decoder::new("chartBase");
     match &document {

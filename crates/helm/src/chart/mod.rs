@@ -24,8 +24,8 @@ use crate::values::Values;
 #[cfg(test)]
 pub(crate) use load::from_texts;
 pub use metadata::{Dependency, ImportValue, Lock, Maintainer, Metadata};
-pub use pintle_gotemplate::Bytes;
 pub use path_match::{BadPattern, path_match};
+pub use pintle_gotemplate::Bytes;
 
 /// A chart with the charts it depends on.
 #[derive(Clone, Debug)]

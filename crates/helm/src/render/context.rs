@@ -3,6 +3,7 @@
 //! One context a chart, shared by its templates: what a template changes with `set`, templates that are executed
 //! later see. A subchart's `.Values` is the same map as the section of its parent's.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use pintle_gotemplate::{Entries, FuncError, Map, MapType, Method, NamedMap, Value};
@@ -73,11 +74,10 @@ pub(super) fn templates(
     let mut templates = BTreeMap::new();
     let values = named(&convert::entries(&values.0), compat);
     collect(chart, &shared, values, true, chart.name(), &mut templates);
-    let mut templates: Vec<Template> = templates.into_values().collect();
-    templates.sort_by(|a, b| {
-        let depth = |template: &Template| template.name.matches('/').count();
-        depth(b).cmp(&depth(a)).then_with(|| b.name.cmp(&a.name))
-    });
+    let depth = |template: &Template| template.name.bytes().filter(|byte| *byte == b'/').count();
+    // They are sorted by name already.
+    let mut templates: Vec<Template> = templates.into_values().rev().collect();
+    templates.sort_by_cached_key(|template| Reverse(depth(template)));
     templates
 }
 
@@ -222,6 +222,9 @@ fn named(map: &Map, compat: Compat) -> Map {
 
 /// Helm v4 `pkg/chart/common/values.go`: the methods hide keys of their names.
 fn method(map: &Map, name: &str) -> Option<Method> {
+    if !matches!(name, "AsMap" | "YAML" | "Table" | "PathValue") {
+        return None;
+    }
     let map = map.clone();
     match name {
         "AsMap" => Some(no_args(move || Ok(Value::Map(map.as_any())))),
