@@ -13,7 +13,7 @@ use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUE
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
 use crate::release::{self, Action, History, backoff};
-use crate::repository::{ResolvedChart, Verified};
+use crate::repository::Verified;
 
 /// The pause before a retry that waits for somebody to do something in the cluster.
 const SLOW: Duration = Duration::from_secs(60);

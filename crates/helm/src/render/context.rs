@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use pintle_gotemplate::{Entries, FuncError, Map, MapType, Method, NamedMap, Value};
 use pintle_goyaml::Value as Plain;
+use pintle_sprig::NilMap;
 
 use super::capabilities::{CapabilitiesObject, no_args, one_string};
 use super::chart_struct::ChartStruct;
@@ -175,8 +176,13 @@ pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
             ("Alias".into(), Value::string(&dependency.alias)),
         ]))
     });
-    let annotations =
-        metadata.annotations.iter().map(|(key, value)| (key.into(), Value::string(value))).collect();
+    let annotations = if metadata.annotations.is_empty() {
+        // Lists that are absent Helm makes empty ones of, but not maps.
+        NilMap::typed(MapType::String)
+    } else {
+        let entries = metadata.annotations.iter().map(|(key, value)| (key.into(), Value::string(value)));
+        Value::Map(Map::typed(MapType::String, entries.collect()))
+    };
     Value::map(Entries::from([
         ("Name".into(), Value::string(&metadata.name)),
         ("Home".into(), Value::string(&metadata.home)),
@@ -191,7 +197,7 @@ pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
         ("Tags".into(), Value::string(&metadata.tags)),
         ("AppVersion".into(), Value::string(&metadata.app_version)),
         ("Deprecated".into(), Value::Bool(metadata.deprecated)),
-        ("Annotations".into(), Value::Map(Map::typed(MapType::String, annotations))),
+        ("Annotations".into(), annotations),
         ("KubeVersion".into(), Value::string(&metadata.kube_version)),
         ("Dependencies".into(), Value::list(dependencies.collect())),
         ("Type".into(), Value::string(&metadata.kind)),
