@@ -33,13 +33,13 @@ use futures::FutureExt;
 use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
 use kube_runtime::watcher;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info};
 
 use crate::api::{
     ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
-use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
+use crate::cluster::{Connection, Discovery, Kind};
 use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
 use crate::telemetry::panics;
@@ -51,7 +51,7 @@ use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use records::Records;
 use store::{Key, Place, Seen, Store};
-use watches::{KindWatches, Metadata, Watching};
+use watches::{KindWatches, Metadata, Watching, identity};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -145,6 +145,7 @@ pub struct Operator {
     objects: Arc<SeenObjects>,
     records: Records,
     first_look: FirstLook,
+    renders: Semaphore,
     memory: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -159,6 +160,8 @@ struct Memory {
     finalizer: bool,
     /// Whether a revision was begun: the watch may not have told of its record yet.
     begun: bool,
+    /// Whether the release was removed and the finalizer with it, likewise.
+    is_over: bool,
     /// The history of a release that waits, as it was at the last look.
     history: Option<History>,
     /// Failures in a row, and of which generation.
@@ -303,6 +306,7 @@ impl Operator {
                 objects,
                 records: Records::default(),
                 first_look: FirstLook::default(),
+                renders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
                 memory: Mutex::default(),
                 settings,
             }
@@ -590,17 +594,6 @@ fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
         annotation(FORCE_AT),
         object.meta().deletion_timestamp.is_some(),
     )
-}
-
-/// Which object it is that changed.
-fn identity(kind: &Kind, metadata: &ObjectMeta) -> ObjectRef {
-    ObjectRef {
-        group: kind.group.clone(),
-        version: kind.version.clone(),
-        kind: kind.kind.clone(),
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-    }
 }
 
 /// Keeps a panic of one reconcile from the others; where it was.

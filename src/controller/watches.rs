@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
 use super::store::{Key, Placed, Store};
-use crate::cluster::{Discovery, Kind, OperatorClient, chain};
+use crate::cluster::{Discovery, Kind, ObjectRef, OperatorClient, chain};
 use crate::release::{HOOK_LABEL, Noticed, SeenObjects, is_ready_at_once};
 
 /// A path that is not served is tried again after this, while the server still lists its kind.
@@ -260,6 +260,17 @@ fn judgeable(kind: &Kind, metadata: &ObjectMeta, mut data: Value) -> Value {
     json!({
         "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": short, "spec": spec, "status": status,
     })
+}
+
+/// Which object it is that changed.
+pub fn identity(kind: &Kind, metadata: &ObjectMeta) -> ObjectRef {
+    ObjectRef {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        kind: kind.kind.clone(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+    }
 }
 
 /// What is done with a changed object.

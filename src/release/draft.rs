@@ -41,6 +41,8 @@ pub(super) struct Secrets {
     pub(super) head: Value,
     /// Those that hold its record, when the head is too small for it.
     pub(super) parts: Vec<Value>,
+    /// The record as the head alone holds it.
+    pub(super) record: Option<Record>,
 }
 
 impl Draft {
@@ -266,7 +268,8 @@ impl Draft {
                 facts::DATA_KEY: STANDARD.encode(facts),
             },
         });
-        Ok(Secrets { head, parts })
+        let record = parts.is_empty().then_some(record);
+        Ok(Secrets { head, parts, record })
     }
 }
 

@@ -72,6 +72,8 @@ impl Work<'_> {
                     .map_err(|e| Failure::of_render(&e))?;
             Ok((coalesced, manifest))
         };
+        // More at a time than there are processors would only take more memory. Nobody closes the semaphore.
+        let _permit = self.operator.renders.acquire().await.ok();
         let rendered = tokio::task::spawn_blocking(work).await;
         let rendered = rendered.unwrap_or_else(|_| Err(Failure::defect("rendering was cut short")));
         rendered.map_err(|failure: Failure| failure.redacted(&redactions))
