@@ -79,6 +79,11 @@ impl Request {
             && !self.resource.ends_with("reviews")
     }
 
+    /// Whether it is neither a write nor a watch.
+    pub fn is_read(&self) -> bool {
+        !self.is_write() && self.verb != "watch"
+    }
+
     /// Whether it is one of those that a running operator makes at all times: its leases.
     fn is_lease(&self) -> bool {
         self.resource == "leases"
@@ -106,15 +111,22 @@ impl Audit {
 
     /// Requests since `mark`, by `user`, in `namespace`; leases apart.
     pub async fn since(&self, mark: AuditMark, user: &str, namespace: &str) -> anyhow::Result<Vec<Request>> {
-        let mut requests = self.all_since(mark, namespace).await?;
+        let mut requests = self.anybodys_since(mark, namespace).await?;
         requests.retain(|request| request.user == user);
         Ok(requests)
     }
 
     /// Requests since `mark`, by anybody, in `namespace`; leases apart.
-    pub async fn all_since(&self, mark: AuditMark, namespace: &str) -> anyhow::Result<Vec<Request>> {
+    pub async fn anybodys_since(&self, mark: AuditMark, namespace: &str) -> anyhow::Result<Vec<Request>> {
         let (mut requests, _) = self.settled(mark).await?;
         requests.retain(|request| request.namespace == namespace && !request.is_lease());
+        Ok(requests)
+    }
+
+    /// Requests since `mark`, by `user`, wherever; leases apart.
+    pub async fn all_since(&self, mark: AuditMark, user: &str) -> anyhow::Result<Vec<Request>> {
+        let (mut requests, _) = self.settled(mark).await?;
+        requests.retain(|request| request.user == user && !request.is_lease());
         Ok(requests)
     }
 

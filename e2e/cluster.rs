@@ -5,8 +5,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use kube_runtime::wait::await_condition;
@@ -210,6 +213,19 @@ impl Objects {
     pub fn changes(&self, kind: Kind, namespace: &str) -> impl Stream<Item = anyhow::Result<Value>> + use<> {
         let changes = watcher(self.api(kind, namespace), watcher::Config::default()).applied_objects();
         changes.map(|object| to_value(object.context("the watch failed")?))
+    }
+
+    /// Deletes the object.
+    pub async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let deleted = self.api(kind, namespace).delete(name, &DeleteParams::default()).await;
+        deleted.with_context(|| format!("failed to delete {} {namespace}/{name}", kind.kind))?;
+        Ok(())
+    }
+
+    /// What there is of the kind in all namespaces, and what becomes of it.
+    pub fn watch(&self, kind: Kind) -> BoxStream<'static, watcher::Result<watcher::Event<DynamicObject>>> {
+        let api = Api::all_with(self.client.clone(), &kind.resource());
+        watcher(api, watcher::Config::default()).boxed()
     }
 
     /// Waits until what there is of the object, if anything, is as `wanted` says; `what` names that.

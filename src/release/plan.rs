@@ -348,15 +348,14 @@ fn rank_of(steps: &[Step]) -> usize {
 
 /// What happens to an object of the manifest.
 fn plan_object(key: &ReleaseKey, target: &TargetObject, targets: &Targets, live: &Live) -> Planned {
-    let content = marked(&target.content, &target.object, &target.kind, key);
+    let content = target.marked(key);
     let found = live.find(&target.object).cloned();
     let earlier = targets.previous.get(&target.object).map(Vec::as_slice).unwrap_or_default();
     let change = match &found {
+        None if live.proven.contains(&target.object) => Change::Unchanged,
         None => Change::Create,
         Some(live) => {
-            // Every earlier version counts: a failed attempt may have added a field that the next one dropped.
-            let same = !earlier.is_empty() && earlier.iter().all(|e| e.content == target.content);
-            if same && !live.is_terminating() && covers(live.value(), &content) {
+            if targets.is_unchanged(target) && !live.is_terminating() && covers(live.value(), &content) {
                 Change::Unchanged
             } else {
                 let old = earlier.last().map_or_else(|| live.value(), |e| &e.content);
@@ -372,13 +371,13 @@ fn plan_object(key: &ReleaseKey, target: &TargetObject, targets: &Targets, live:
         content,
         change,
         live: found,
-        earlier: earlier.last().map(|e| marked(&e.content, &target.object, &target.kind, key)),
+        earlier: earlier.last().map(|e| e.marked(key)),
         recorded: targets.deployed.contains(&target.object),
     }
 }
 
 /// An object with its namespace and the release's marks.
-fn marked(content: &Value, object: &ObjectRef, kind: &Kind, key: &ReleaseKey) -> Value {
+pub(super) fn marked(content: &Value, object: &ObjectRef, kind: &Kind, key: &ReleaseKey) -> Value {
     let mut content = content.clone();
     place(&mut content, object, kind);
     ownership::mark(&mut content, key);

@@ -73,6 +73,8 @@ impl Work<'_> {
         let draft = draft.with_plan(plan, summary.clone(), cx.policy).forced_at(self.force_at());
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
         Failpoint::Planned.reach();
+        let uid = self.object.metadata.uid.as_ref();
+        self.operator.remember(self.key, uid, |memory| memory.begun = true);
         let number = history.begin(cx, draft).await?;
         Failpoint::Begun.reach();
         let outcome = release::execute(cx, history, number, plan).boxed().await;
