@@ -111,13 +111,13 @@ impl Audit {
 
     /// Requests since `mark`, by `user`, in `namespace`; leases apart.
     pub async fn since(&self, mark: AuditMark, user: &str, namespace: &str) -> anyhow::Result<Vec<Request>> {
-        let mut requests = self.all_since(mark, namespace).await?;
+        let mut requests = self.anybodys_since(mark, namespace).await?;
         requests.retain(|request| request.user == user);
         Ok(requests)
     }
 
     /// Requests since `mark`, by anybody, in `namespace`; leases apart.
-    pub async fn all_since(&self, mark: AuditMark, namespace: &str) -> anyhow::Result<Vec<Request>> {
+    pub async fn anybodys_since(&self, mark: AuditMark, namespace: &str) -> anyhow::Result<Vec<Request>> {
         let (mut requests, _) = self.settled(mark).await?;
         requests.retain(|request| request.namespace == namespace && !request.is_lease());
         Ok(requests)

@@ -170,7 +170,7 @@ impl Bench {
         self.phase("no-op, requested", &operator, self.patch(&asked), echoed).await?;
         self.restart(&operator).await?;
         let name = format!("idle for {} s", idle.as_secs());
-        self.phase(&name, &operator, async { Ok(sleep(idle).await) }, |_| true).await?;
+        self.phase(&name, &operator, idle_for(idle), |_| true).await?;
         self.phase("uninstall", &operator, self.remove(), gone).await?;
         self.stop(&operator).await
     }
@@ -375,4 +375,9 @@ fn echoed(event: &Event<DynamicObject>) -> bool {
 
 fn gone(event: &Event<DynamicObject>) -> bool {
     matches!(event, Event::Delete(_))
+}
+
+async fn idle_for(time: Duration) -> anyhow::Result<()> {
+    sleep(time).await;
+    Ok(())
 }

@@ -231,7 +231,7 @@ impl Life<'_> {
             // The controllers are the same user as helm is.
             Hand::Helm4 | Hand::Helm3 => agent.starts_with("Helm/"),
         };
-        let requests = audit.all_since(mark, &self.namespace).await?;
+        let requests = audit.anybodys_since(mark, &self.namespace).await?;
         let ours = requests.iter().filter(|r| {
             r.is_write() && r.code < 300 && RESOURCES.contains(&&*r.resource) && by_us(&r.user, &r.agent)
         });

@@ -30,6 +30,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made in the life of a process")]
 enum Command {
     /// Run the operator
     Run(run::RunArgs),
