@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -199,28 +200,33 @@ const MANAGED_BY_HELM: &str = "app.kubernetes.io/managed-by=Helm";
 /// What is done with a changed object.
 type Touched = dyn Fn(&Kind, Metadata) + Send + Sync;
 
+/// What is done when a list of a kind is in, the first one or a later one: objects may have gone untold before it.
+type Missed = dyn Fn(&Kind, bool) + Send + Sync;
+
 /// Watches on the kinds that releases wait for, begun when the first release waits for one.
 pub struct KindWatches {
     watching: Watching,
     discovery: Arc<Discovery>,
     begun: Mutex<HashSet<(String, String, String)>>,
     touched: Arc<Touched>,
-    missed: Arc<dyn Fn() + Send + Sync>,
+    missed: Arc<Missed>,
 }
 
 impl KindWatches {
-    /// None yet; `touched` is called for every object of a release that changes, `missed` when one may have gone untold.
+    /// None yet; `touched` is called for every object of a release that changes, and every definition, `missed` when one may
+    /// have gone untold: before the first list of its kind, or between two.
     pub fn new(
         watching: Watching,
         discovery: Arc<Discovery>,
         touched: impl Fn(&Kind, Metadata) + Send + Sync + 'static,
-        missed: impl Fn() + Send + Sync + 'static,
+        missed: impl Fn(&Kind, bool) + Send + Sync + 'static,
     ) -> Self {
         let begun = Mutex::default();
         Self { watching, discovery, begun, touched: Arc::new(touched), missed: Arc::new(missed) }
     }
 
-    /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched.
+    /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched, and definitions:
+    /// those of `crds/` have no marks.
     pub fn ensure(&self, kind: &Kind) {
         let name = (kind.group.clone(), kind.version.clone(), kind.kind.clone());
         if !self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
@@ -228,11 +234,15 @@ impl KindWatches {
         }
         let (watching, discovery) = (self.watching.clone(), Arc::clone(&self.discovery));
         let (kind, touched, missed) = (kind.clone(), Arc::clone(&self.touched), Arc::clone(&self.missed));
+        let labels = if is_definition(&kind) { "" } else { MANAGED_BY_HELM };
         tokio::spawn(async move {
-            let mut listed = false;
+            // The first list counts too: what was to go may be gone before it.
+            let mut listed = true;
+            let first = AtomicBool::new(true);
             loop {
                 let touched = |object, _| touched(&kind, object);
-                follow(&watching, &kind, MANAGED_BY_HELM, &mut listed, touched, || missed()).await;
+                let missed = || missed(&kind, first.swap(false, Ordering::Relaxed));
+                follow(&watching, &kind, labels, &mut listed, touched, missed).await;
                 if discovery.refresh(UNSERVED_PAUSE).await.is_ok_and(|served| !served.lists(&kind)) {
                     info!(kind = kind.kind, group = kind.group, "not served any more; its watch rests");
                     discovery.until_listed(&kind).await;
@@ -243,6 +253,11 @@ impl KindWatches {
             }
         });
     }
+}
+
+/// Whether it is the kind of the definitions.
+pub fn is_definition(kind: &Kind) -> bool {
+    kind.group == "apiextensions.k8s.io" && kind.kind == "CustomResourceDefinition"
 }
 
 /// How long a controller waits for its first lists.
