@@ -6,7 +6,7 @@ export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
 
 FUZZ_JUDGE ?= $(or $(PINTLE_CACHE),$(HOME)/.cache/pintle)/bin/fuzz-judge
 
-.PHONY: help demo test unit e2e chaos faults conformance golden bench fuzz fuzz-diff lint generate assets
+.PHONY: help demo test unit e2e chaos faults conformance golden bench bench-cluster fuzz fuzz-diff lint generate assets
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: assets ## how fast: beside Helm's library in process, and beside `helm te
 	$(CARGO) build --release -p pintle-bench
 	e2e/bench/run
 	$(CARGO) bench --bench index
+
+bench-cluster: assets ## what 200 and 1,000 releases cost, beside a bare client; BENCH_FLAGS="--releases=200 --idle=10"
+	$(CARGO) test --release --test e2e -- bench-cluster $(BENCH_FLAGS)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS=60, on stable; with coverage: cargo +nightly fuzz run NAME
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test -p pintle-helm --test corpora -- --nocapture

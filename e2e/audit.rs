@@ -76,6 +76,11 @@ impl Request {
             && !self.resource.ends_with("reviews")
     }
 
+    /// Whether it is neither a write nor a watch.
+    pub fn is_read(&self) -> bool {
+        !self.is_write() && self.verb != "watch"
+    }
+
     /// Whether it is one of those that a running operator makes at all times: its leases.
     fn is_lease(&self) -> bool {
         self.resource == "leases"
@@ -107,6 +112,13 @@ impl Audit {
         let concerns =
             |request: &Request| request.user == user && request.namespace == namespace && !request.is_lease();
         Ok(requests.into_iter().filter(concerns).collect())
+    }
+
+    /// Requests since `mark`, by `user`, wherever; leases apart.
+    pub async fn all_since(&self, mark: AuditMark, user: &str) -> anyhow::Result<Vec<Request>> {
+        let (mut requests, _) = self.settled(mark).await?;
+        requests.retain(|request| request.user == user && !request.is_lease());
+        Ok(requests)
     }
 
     /// Of [`Audit::since`] those that write.

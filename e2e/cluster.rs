@@ -5,10 +5,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use kube_runtime::wait::await_condition;
+use kube_runtime::watcher;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -200,6 +205,19 @@ impl Objects {
         let params = PatchParams::default();
         let patched = self.api(kind, namespace).patch(name, &params, &Patch::Merge(patch)).await;
         to_value(patched.with_context(|| format!("failed to patch {} {namespace}/{name}", kind.kind))?)
+    }
+
+    /// Deletes the object.
+    pub async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let deleted = self.api(kind, namespace).delete(name, &DeleteParams::default()).await;
+        deleted.with_context(|| format!("failed to delete {} {namespace}/{name}", kind.kind))?;
+        Ok(())
+    }
+
+    /// What there is of the kind in all namespaces, and what becomes of it.
+    pub fn watch(&self, kind: Kind) -> BoxStream<'static, watcher::Result<watcher::Event<DynamicObject>>> {
+        let api = Api::all_with(self.client.clone(), &kind.resource());
+        watcher(api, watcher::Config::default()).boxed()
     }
 
     /// Waits until what there is of the object, if anything, is as `wanted` says; `what` names that.

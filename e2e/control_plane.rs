@@ -137,6 +137,24 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Process ids of the store and of the API server.
+    pub async fn server_pids(&self) -> anyhow::Result<(u32, u32)> {
+        let own =
+            self.own.as_ref().context("the processes of an existing cluster are not ours to look at")?;
+        let children = own.children.lock().await;
+        Ok((children[0].pid(), children[API_SERVER].pid()))
+    }
+
+    /// Ends controllers, scheduler and kwok: what is applied from here on stays as it was applied.
+    pub async fn stop_controllers(&self) -> anyhow::Result<()> {
+        let own = self.own.as_ref().context("the controllers of an existing cluster are not ours to end")?;
+        let mut children = own.children.lock().await;
+        for mut child in children.drain(API_SERVER + 1..) {
+            child.kill().await?;
+        }
+        Ok(())
+    }
+
     /// Kills the API server and starts it again: the same port, the same certificate, what etcd has. Comes back when it
     /// is ready.
     pub async fn crash_api_server(&self) -> anyhow::Result<()> {

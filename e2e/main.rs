@@ -8,9 +8,11 @@
 //! e2e [--list] [--keep] [FILTER...]     the stories whose name contains one of the filters; all without one
 //! e2e demo [--keep]                     plays the demo
 //! e2e chaos [--fast] [--seed=N] ...     lets every request go wrong, one after the other
+//! e2e bench-cluster [--releases=N] ...  measures what hundreds of releases cost
 //! ```
 
 mod audit;
+mod bench_cluster;
 mod chaos;
 mod chart_server;
 mod child;
@@ -72,6 +74,10 @@ impl Arguments {
         self.words.first().is_some_and(|word| word == "chaos")
     }
 
+    fn is_bench_cluster(&self) -> bool {
+        self.words.first().is_some_and(|word| word == "bench-cluster")
+    }
+
     fn stories(&self) -> Vec<&'static Story> {
         let chosen = |story: &&Story| {
             self.words.is_empty() || self.words.iter().any(|word| story.name.contains(word.as_str()))
@@ -118,6 +124,9 @@ async fn play(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     if arguments.is_chaos() {
         return chaos::run(&chaos::Options::parse(&arguments.flags)?).await;
+    }
+    if arguments.is_bench_cluster() {
+        return bench_cluster::run(&bench_cluster::Options::parse(&arguments.flags)?).await.map(|()| true);
     }
     let stories = arguments.stories();
     let started = Instant::now();

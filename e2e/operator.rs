@@ -35,6 +35,8 @@ pub struct Options {
     pub args: Vec<String>,
     /// Further variables of its environment.
     pub env: Vec<(String, String)>,
+    /// What it logs; more than by default where none is given.
+    pub log_filter: Option<&'static str>,
 }
 
 /// An operator that runs outside the cluster.
@@ -66,6 +68,11 @@ impl Operator {
         let folder = tempfile::tempdir().context("failed to make a folder")?;
         let child = run(&kubeconfig, folder.path(), &options).await?;
         Ok(Self { kubeconfig, folder, options, child: Mutex::new(child) })
+    }
+
+    /// Id of its process.
+    pub async fn pid(&self) -> u32 {
+        self.child.lock().await.pid()
     }
 
     /// Fails when it has ended.
@@ -124,7 +131,7 @@ async fn run(kubeconfig: &Path, folder: &Path, options: &Options) -> anyhow::Res
     let cache = folder.join("cache");
     std::fs::create_dir_all(&cache).context("failed to make a folder")?;
     let mut program = Program::new("pintle", BINARY, folder.join("operator.log"))
-        .args(["run", "--log-filter", "info,pintle=debug"])
+        .args(["run", "--log-filter", options.log_filter.unwrap_or("info,pintle=debug")])
         .args(&options.args)
         .env("KUBECONFIG", kubeconfig)
         .env("PINTLE_CACHE_DIR", cache)

@@ -27,6 +27,7 @@ mod plan;
 mod preflight;
 mod removed_version;
 mod renamed;
+mod requests;
 mod restarts;
 mod side_by_side;
 mod slow_hooks;
@@ -109,6 +110,8 @@ pub const ALL: &[Story] = &[
     Story { name: "oci", needs_operator: true, run: |cx| Box::pin(oci::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
+    // The requests of each action of a small release stay within their budgets.
+    Story { name: "requests", needs_operator: true, run: |cx| Box::pin(requests::run(cx)) },
     // The rig itself, with the real helm and without the operator.
     Story { name: "harness", needs_operator: false, run: |cx| Box::pin(harness::run(cx)) },
 ];

@@ -1,11 +1,15 @@
 //! The flags by which commands find charts, by helm's names.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pintle_helm::chart::{Chart, Limits, load_archive, load_path};
+use pintle_helm::chart::Chart;
+use pintle_helm::template::{Located, local};
 
-use crate::repository::authoring::{Entry, Fetched, Fetcher, Home, Login, Signature, Wanted, verify_file};
+use crate::repository::authoring::{
+    Dependencies, Entry, Fetched, Fetcher, Home, Login, Signature, Wanted, verify_file,
+};
 
 /// Where helm's files are, when not where its variables say.
 #[derive(Args, Clone, Debug)]
@@ -128,14 +132,17 @@ pub struct ChartArgs {
 }
 
 impl ChartArgs {
+    /// Whether a chart on this machine is taken as it is.
+    pub fn is_plain(&self) -> bool {
+        self.repo.is_none() && !self.verify
+    }
+
     /// Fetches the chart that `reference` names.
     ///
     /// # Errors
     /// It is not to be had.
     pub async fn fetch(&self, reference: &str, provenance: bool) -> anyhow::Result<Fetched> {
-        let mut login = self.login.login();
-        login.plain_http = self.plain_http;
-        login.pass_credentials = self.pass_credentials;
+        let login = self.credentials();
         let devel = self.devel.then_some(">0.0.0-0");
         let wanted = Wanted {
             reference: reference.trim(),
@@ -163,23 +170,62 @@ impl ChartArgs {
     /// # Errors
     /// It is not to be had, or is no chart.
     pub async fn load(&self, reference: &str) -> anyhow::Result<Chart> {
-        let path = Path::new(reference.trim());
+        Ok(self.locate(reference).await?.load()?)
+    }
+
+    /// Finds the chart that `reference` names: a path that exists, or one that is fetched.
+    ///
+    /// # Errors
+    /// It is not to be had, or nobody vouches for it.
+    ///
+    /// # Compatibility
+    /// As Helm v4 `pkg/action/install.go:LocateChart`.
+    pub async fn locate(&self, reference: &str) -> anyhow::Result<Located> {
+        let reference = reference.trim();
         if self.repo.is_none() {
-            if path.exists() {
+            if let Some(located) = local(reference) {
                 if self.verify {
-                    verify_file(path, &keyring(self.keyring.as_deref()))?;
+                    verify_file(Path::new(reference), &keyring(self.keyring.as_deref()))?;
                 }
-                return Ok(load_path(path, &Limits::default())?);
+                return Ok(located);
             }
-            if path.is_absolute() || reference.trim().starts_with('.') {
-                anyhow::bail!("path {:?} not found", reference.trim());
+            if Path::new(reference).is_absolute() || reference.starts_with('.') {
+                anyhow::bail!("path {reference:?} not found");
             }
         }
         let fetched = self.fetch(reference, false).await?;
         if self.verify {
             self.check(&fetched)?;
         }
-        Ok(load_archive(&fetched.bytes, &Limits::default())?)
+        Ok(Located::Archive(fetched.bytes))
+    }
+
+    /// Fetches a file with values, without showing anybody's credentials.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    pub async fn file(&self, address: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(Fetcher::new(self.home.home()).file(address, &Login::default()).await?)
+    }
+
+    /// Gets what the chart in `folder` depends on.
+    ///
+    /// # Errors
+    /// A dependency is not to be had.
+    pub async fn update_dependencies(&self, folder: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+        let fetcher = Fetcher::new(self.home.home());
+        let dependencies = Dependencies {
+            folder: folder.to_owned(),
+            fetcher: &fetcher,
+            login: self.credentials(),
+            skip_refresh: false,
+            keyring: None,
+        };
+        Ok(dependencies.update(out).await?)
+    }
+
+    fn credentials(&self) -> Login {
+        Login { plain_http: self.plain_http, pass_credentials: self.pass_credentials, ..self.login.login() }
     }
 }
 

@@ -6,6 +6,8 @@ mod dependency;
 pub mod output;
 mod package;
 mod pull;
+mod push;
+mod registry;
 mod repo;
 mod run;
 mod search;
@@ -14,6 +16,8 @@ mod show;
 mod table;
 mod template;
 mod verify;
+
+use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +36,7 @@ enum Command {
     /// Print the CustomResourceDefinitions
     Crds(crds::CrdsArgs),
     /// Render a chart locally, as `helm template`
+    #[command(mut_args = template::go_flag, args_override_self = true)]
     Template(template::TemplateArgs),
     /// Serve a folder of charts as a chart repository
     Serve(serve::ServeArgs),
@@ -50,6 +55,10 @@ enum Command {
     /// Fetch charts from repositories and registries, as `helm pull`
     #[command(visible_alias = "fetch")]
     Pull(pull::PullArgs),
+    /// Push an archive to a registry, as `helm push`
+    Push(push::PushArgs),
+    /// Log in to registries, as `helm registry`
+    Registry(registry::RegistryArgs),
     /// Verify an archive by the provenance file beside it, as `helm verify`
     Verify(verify::VerifyArgs),
 }
@@ -60,19 +69,24 @@ impl Cli {
     /// # Errors
     /// Whatever keeps the command from being carried out.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
+        let out = &mut output::stdout();
+        let done = match self.command {
             Command::Run(args) => runtime()?.block_on(args.run()),
-            Command::Crds(args) => args.run(&mut output::stdout()),
-            Command::Template(args) => args.run(&mut output::stdout()),
-            Command::Serve(args) => runtime()?.block_on(args.run(&mut output::stdout())),
-            Command::Package(args) => runtime()?.block_on(args.run(&mut output::stdout())),
-            Command::Show(args) => runtime()?.block_on(args.run(&mut output::stdout())),
-            Command::Repo(args) => runtime()?.block_on(args.run(&mut output::stdout())),
-            Command::Search(args) => args.run(&mut output::stdout()),
-            Command::Dependency(args) => runtime()?.block_on(args.run(&mut output::stdout())),
-            Command::Pull(args) => runtime()?.block_on(args.run(&mut output::stdout())),
-            Command::Verify(args) => args.run(&mut output::stdout()),
-        }
+            Command::Crds(args) => args.run(out),
+            Command::Template(args) => args.run(out),
+            Command::Serve(args) => runtime()?.block_on(args.run(out)),
+            Command::Package(args) => runtime()?.block_on(args.run(out)),
+            Command::Show(args) => runtime()?.block_on(args.run(out)),
+            Command::Repo(args) => runtime()?.block_on(args.run(out)),
+            Command::Search(args) => args.run(out),
+            Command::Dependency(args) => runtime()?.block_on(args.run(out)),
+            Command::Pull(args) => runtime()?.block_on(args.run(out)),
+            Command::Push(args) => runtime()?.block_on(args.run(out)),
+            Command::Registry(args) => runtime()?.block_on(args.run(out)),
+            Command::Verify(args) => args.run(out),
+        };
+        // Dropped, it would lose an error such as a full disk.
+        done.and(out.flush().map_err(Into::into))
     }
 }
 

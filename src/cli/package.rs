@@ -66,7 +66,7 @@ impl PackageArgs {
             if let Some(version) = self.app_version.as_deref().filter(|version| !version.is_empty()) {
                 version.clone_into(&mut chart.metadata.app_version);
             }
-            chart.check_dependencies().context("`pintle dependency build` gets missing charts")?;
+            chart.check_dependencies()?;
             let package = Package { bytes: package(&chart)?, metadata: chart.metadata };
             // As helm: the path is told whole when nobody named one.
             let folder = match self.destination.to_str() {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::charts::ChartArgs;
+use super::output;
+use super::push::write_transfer;
 use crate::repository::authoring::{save, unpack};
 
 /// The arguments of `helm pull`, by helm's names.
@@ -38,6 +40,9 @@ impl PullArgs {
     pub async fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         for reference in &self.charts {
             let fetched = self.options.fetch(reference, self.prov).await?;
+            if let Some(pulled) = &fetched.pulled {
+                write_transfer(out, "Pulled", &pulled.reference, &pulled.digest)?;
+            }
             if self.options.verify {
                 write!(out, "{}", self.options.check(&fetched)?)?;
             }
@@ -46,8 +51,12 @@ impl PullArgs {
                 continue;
             }
             save(&self.destination, &fetched.file_name, &fetched.bytes)?;
-            if let Some(provenance) = &fetched.provenance {
-                save(&self.destination, &format!("{}.prov", fetched.file_name), provenance)?;
+            match &fetched.provenance {
+                Some(provenance) => {
+                    save(&self.destination, &format!("{}.prov", fetched.file_name), provenance)?;
+                }
+                None if self.prov => output::note(&format!("WARNING: {reference} has no provenance file")),
+                None => {}
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! `pintle repo`: helm's list of chart repositories, and indexes of folders.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::charts::{HomeArgs, LoginArgs};
 use super::output;
+use super::registry::password_from_stdin;
 use super::table::{Format, write_list, write_table};
 use crate::repository::authoring::{Entry, Fetcher, IndexFile, RepositoriesFile};
 
@@ -138,10 +139,7 @@ impl AddArgs {
             if !self.password_stdin {
                 bail!("--username needs --password or --password-stdin");
             }
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("failed to read the password")?;
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            text.strip_suffix('\r').unwrap_or(text).clone_into(&mut entry.password);
+            entry.password = password_from_stdin()?;
         }
         let name = &self.name;
         let _lock = home.lock()?;

@@ -185,7 +185,9 @@ pub struct ApplyOptions {
 /// What a delete came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// The server accepted it.
+    /// The object is gone.
+    Gone,
+    /// The object goes when its finalizers or its grace period let it.
     Accepted,
     /// There was no such object.
     Absent,
@@ -458,7 +460,11 @@ impl TenantClient {
             .query(query)
             .body("application/json", &options);
         match self.exchange(call).await {
-            Ok(_) => Ok(Deletion::Accepted),
+            // What is on its way out says so; what is gone is a Status, or the object as it was.
+            Ok(answer) if answer.object.pointer("/metadata/deletionTimestamp").is_some() => {
+                Ok(Deletion::Accepted)
+            }
+            Ok(_) => Ok(Deletion::Gone),
             Err(error) if matches!(error.class, Class::NotFound | Class::NamespaceMissing) => {
                 Ok(Deletion::Absent)
             }

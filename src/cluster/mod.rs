@@ -15,7 +15,7 @@ pub use client::{
 pub use discovery::{Discovery, Kind, Served};
 pub use error::{Class, Error, Retry};
 pub use fence::{Fence, Pass, Refused};
-pub use object::ObjectRef;
+pub use object::{ObjectRef, is_as_new};
 pub use readiness::{Readiness, pod as pod_readiness, readiness};
 
 /// An error and its causes in one line, each part once.

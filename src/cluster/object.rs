@@ -95,6 +95,15 @@ impl fmt::Display for ObjectRef {
     }
 }
 
+/// Whether an object is seen at a version that is not older than the other one: versions of objects of one kind are
+/// numbers that grow (Kubernetes 1.35, KEP-5504); others tell nothing but that they are equal.
+pub fn is_as_new(seen: &str, written: &str) -> bool {
+    match (seen.parse::<u128>(), written.parse::<u128>()) {
+        (Ok(seen), Ok(written)) => seen >= written,
+        _ => seen == written,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,9 +71,6 @@ impl Schedule {
     }
 }
 
-/// The longest time for which a server may ask to be left alone.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-
 /// Why the index could not be had.
 struct Failure {
     reason: Reason,
@@ -113,7 +110,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
         Err(failure) => match failure.retry {
             Retry::Soon => {
                 let pause = backoff(failures, u64::from(failures)).min(object.spec.interval.0);
-                Some(pause.max(failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)))
+                Some(pause.max(failure.retry_after.unwrap_or_default()))
             }
             Retry::Later => Some(super::jitter(object.spec.interval.0)),
             Retry::OnChange => None,
@@ -293,7 +290,14 @@ fn next_status(
             status.url = Some(object.spec.url.clone());
         }
         Err(failure) => {
-            let (reason, message) = (failure.reason, failure.message.as_str());
+            let kept = status.artifact.as_ref().filter(|_| status.url.as_ref() == Some(&object.spec.url));
+            let message = match kept {
+                Some(artifact) => {
+                    format!("{}; the index of {} stays in use", failure.message, artifact.fetched_at.0)
+                }
+                None => failure.message.clone(),
+            };
+            let (reason, message) = (failure.reason, message.as_str());
             condition::set(conditions, READY, Status::False, reason, message, generation, now);
             match failure.retry {
                 Retry::OnChange => {

@@ -6,13 +6,16 @@
 mod chart_repository;
 mod dependencies;
 mod dereference;
+mod first_look;
 mod helm_release;
 mod interrupt;
 mod leadership;
 mod lookup;
+mod memory;
 mod parked;
 mod publish;
 mod queue;
+mod records;
 mod store;
 mod verdict;
 mod watches;
@@ -25,7 +28,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use kube::ResourceExt;
-use kube::core::DynamicObject;
+use kube::core::{DynamicObject, ObjectMeta};
+use kube_runtime::watcher;
 use tokio::sync::Notify;
 use tracing::{error, info};
 
@@ -33,17 +37,22 @@ use crate::api::{
     APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
 use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
-use crate::release::{HOOK_OWNER, SeenHooks};
+use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
+use first_look::FirstLook;
 use leadership::Leadership;
 use parked::Parking;
 use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
-use store::{Key, Store};
+use records::Records;
+use store::{Key, Place, Store};
 use watches::{KindWatches, Metadata, Watching};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// How far a wait is is told so often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// helm's own actions are looked at when they are over, which most are by then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -123,6 +132,9 @@ pub struct Operator {
     parking: Parking,
     kinds: KindWatches,
     hooks: SeenHooks,
+    objects: Arc<SeenObjects>,
+    records: Records,
+    first_look: FirstLook,
     memory: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -131,10 +143,14 @@ pub struct Operator {
 struct Memory {
     /// The UID that it is about.
     uid: Option<String>,
-    /// The status as written last: the watch may not have brought it back yet.
-    status: Option<HelmReleaseStatus>,
+    /// The status as written last, and the version of the object that has it, until the watch brings it back.
+    status: Option<(HelmReleaseStatus, String)>,
     /// Whether the finalizer was written, likewise.
     finalizer: bool,
+    /// Whether a revision was begun: the watch may not have told of its record yet.
+    begun: bool,
+    /// The history of a release that waits, as it was at the last look.
+    history: Option<History>,
     /// Failures in a row, and of which generation.
     failures: (Option<i64>, u32),
     /// What was last told of a source that does not offer what runs.
@@ -199,6 +215,7 @@ async fn operate(
     };
     tokio::time::timeout(watches::SYNC_TIMEOUT, listed).await.map_err(|_| Error::Sync)?;
     info!(identity = operator.settings.identity, "the operator runs");
+    operator.first_look.begin(operator.helm_releases.all_keys());
     for _ in 0..concurrency {
         tasks.spawn(Arc::clone(&operator).work_on_releases());
     }
@@ -232,9 +249,9 @@ impl Operator {
         let client = connection.operator();
         Arc::new_cyclic(|operator: &std::sync::Weak<Operator>| {
             let weak = operator.clone();
-            let touched = move |kind: &Kind, object: Metadata| {
+            let touched = move |kind: &Kind, metadata: &ObjectMeta, noticed| {
                 if let Some(operator) = weak.upgrade() {
-                    operator.object_touched(kind, &object);
+                    operator.object_touched(kind, metadata, noticed);
                 }
             };
             let weak = operator.clone();
@@ -245,6 +262,7 @@ impl Operator {
             };
             let watching = Watching { client: client.clone(), seconds: settings.watch_seconds };
             let discovery = Arc::new(Discovery::new(client.clone()));
+            let objects = Arc::new(SeenObjects::default());
             Operator {
                 publisher: Publisher::new(client.clone(), &settings.identity),
                 repositories: Repositories::new(repository::Options {
@@ -256,7 +274,13 @@ impl Operator {
                     },
                     ..repository::Options::default()
                 }),
-                kinds: KindWatches::new(watching, Arc::clone(&discovery), touched, missed),
+                kinds: KindWatches::new(
+                    watching,
+                    Arc::clone(&discovery),
+                    Arc::clone(&objects),
+                    touched,
+                    missed,
+                ),
                 discovery,
                 settings,
                 connection,
@@ -267,6 +291,9 @@ impl Operator {
                 fetches: chart_repository::Schedule::default(),
                 parking: Parking::default(),
                 hooks: SeenHooks::default(),
+                objects,
+                records: Records::default(),
+                first_look: FirstLook::default(),
                 memory: Mutex::default(),
             }
         })
@@ -274,10 +301,10 @@ impl Operator {
 }
 
 /// Begins the watches; each [`Notify`] fires when its first list is in.
-fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc<Notify>; 2] {
+fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc<Notify>; 3] {
     let client = operator.connection.operator();
     let watching = Watching { client, seconds: operator.settings.watch_seconds };
-    let synced = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let synced = [(); 3].map(|()| Arc::new(Notify::new()));
     let touched = {
         let operator = Arc::clone(operator);
         let seen = Mutex::new(HashMap::new());
@@ -313,10 +340,16 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
         tasks.spawn(watches::hooks(watching.clone(), kind, touched, move || waking.wake_parked()));
     }
     let operator = Arc::clone(operator);
-    let touched = move |_: &Kind, object: Metadata| operator.record_touched(&object);
-    tasks.spawn(async move {
-        watches::metadata(watching, Kind::secret(), "owner in (helm,pintle)", touched).await
-    });
+    let told = move |event: &watcher::Event<Metadata>| {
+        operator.records.take(event);
+        if let watcher::Event::InitApply(secret)
+        | watcher::Event::Apply(secret)
+        | watcher::Event::Delete(secret) = event
+        {
+            operator.record_touched(secret);
+        }
+    };
+    tasks.spawn(watches::records(watching, Arc::clone(&synced[2]), told));
     synced
 }
 
@@ -348,6 +381,7 @@ impl Operator {
             self.wake_claimants();
             return;
         };
+        self.status_is_back(&key, &object);
         let fingerprint = (
             object.uid(),
             object.metadata.generation,
@@ -364,10 +398,9 @@ impl Operator {
 
     /// Wakes the releases that wait for this one.
     fn wake_dependents_of(&self, key: &Key) {
-        let waiting = self.helm_releases.keys(|release| {
-            release.metadata.namespace.as_deref() == Some(&key.namespace)
-                && release.spec.depends_on.iter().any(|d| d.name == key.name)
-                && !helm_release::is_ready(release)
+        let place = Place::Dependency(&key.namespace, &key.name);
+        let waiting = self.helm_releases.keys_at(&place, |release| {
+            release.spec.depends_on.iter().any(|d| d.name == key.name) && !helm_release::is_ready(release)
         });
         waiting.into_iter().for_each(|key| self.release_queue.add(key));
     }
@@ -384,9 +417,9 @@ impl Operator {
 
     /// Wakes the releases whose chart comes from a repository.
     fn wake_users_of(&self, repository: &Key) {
-        let users = self.helm_releases.keys(|release| {
-            release.metadata.namespace.as_deref() == Some(&repository.namespace)
-                && release.spec.chart.repository.as_ref().is_some_and(|r| r.name == repository.name)
+        let place = Place::Repository(&repository.namespace, &repository.name);
+        let users = self.helm_releases.keys_at(&place, |release| {
+            release.spec.chart.repository.as_ref().is_some_and(|r| r.name == repository.name)
         });
         users.into_iter().for_each(|key| self.release_queue.add(key));
     }
@@ -395,10 +428,10 @@ impl Operator {
     fn reference_touched(&self, kind: &Kind, object: &Metadata) {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        let readers = self.helm_releases.keys(|release| {
-            release.metadata.namespace.as_deref() == Some(namespace)
-                && dereference::refers_to(&release.spec, &kind.kind, name)
-        });
+        let place = Place::Values(&kind.kind, namespace, name);
+        let readers = self
+            .helm_releases
+            .keys_at(&place, |release| dereference::refers_to(&release.spec, &kind.kind, name));
         readers.into_iter().for_each(|key| self.release_queue.add(key));
         if kind.kind != "Secret" {
             return;
@@ -424,7 +457,7 @@ impl Operator {
         let (Some(name), Some(version)) = (labels.get("name"), labels.get("version")) else { return };
         let Ok(version) = version.parse::<i64>() else { return };
         let namespace = secret.metadata.namespace.as_deref().unwrap_or_default();
-        let owners = self.helm_releases.keys(|release| {
+        let owners = self.helm_releases.keys_at(&Place::Record(namespace, name), |release| {
             let target = release.target();
             target.storage_namespace == namespace && target.release_name == *name
         });
@@ -441,18 +474,10 @@ impl Operator {
                 std::cmp::Ordering::Greater => true,
             };
             // What a worker writes is told of when it is done.
-            if changed && !self.release_queue.is_running(&key) && !self.parking.keys().contains(&key) {
+            if changed && !self.release_queue.is_running(&key) && !self.parking.has(&key) {
                 self.release_queue.add_after(key, PATIENCE);
             }
         }
-    }
-
-    /// The status as written last, or as the watch brought it.
-    fn known_status(&self, key: &Key) -> Option<HelmReleaseStatus> {
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = memory.get(key).and_then(|memory| memory.status.clone());
-        drop(memory);
-        written.or_else(|| self.helm_releases.get(key)?.status.clone())
     }
 
     /// A hook's object changed: when it has ended, or is gone, the release that waits for it is woken.
@@ -470,18 +495,24 @@ impl Operator {
         }
     }
 
-    /// An object that Helm manages changed: the release that waits for it is woken.
-    fn object_touched(&self, kind: &Kind, object: &Metadata) {
-        let annotations = object.annotations();
-        let name = annotations.get("meta.helm.sh/release-name");
-        let namespace = annotations.get("meta.helm.sh/release-namespace");
+    /// An object that Helm manages changed: the release that waits for it is woken, soon when it need not wait any
+    /// longer, and else now and then, to say how far it is.
+    fn object_touched(&self, kind: &Kind, metadata: &ObjectMeta, noticed: Noticed) {
+        let pause = match noticed {
+            Noticed::Nothing => return,
+            Noticed::Progress => PROGRESS_EVERY,
+            Noticed::Turn => SETTLE,
+        };
+        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
+        let (name, namespace) =
+            (annotation("meta.helm.sh/release-name"), annotation("meta.helm.sh/release-namespace"));
         if let (Some(name), Some(namespace)) = (name, namespace)
-            && let Some(key) = self.parking.touch(namespace, name, identity(kind, object))
+            && let Some(key) = self.parking.touch(namespace, name, identity(kind, metadata))
         {
-            self.release_queue.add_after(key, SETTLE);
+            self.release_queue.add_after(key, pause);
         }
         if watches::is_definition(kind) {
-            let waiting = self.parking.touch_anywhere(&identity(kind, object));
+            let waiting = self.parking.touch_anywhere(&identity(kind, metadata));
             waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
         }
     }
@@ -503,6 +534,7 @@ impl Operator {
     }
 
     fn forget_release(&self, key: &Key) {
+        self.first_look.seen(key);
         self.parking.leave_all(key);
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
@@ -544,13 +576,13 @@ impl Operator {
 }
 
 /// Which object it is that changed.
-fn identity(kind: &Kind, object: &Metadata) -> ObjectRef {
+fn identity(kind: &Kind, metadata: &ObjectMeta) -> ObjectRef {
     ObjectRef {
         group: kind.group.clone(),
         version: kind.version.clone(),
         kind: kind.kind.clone(),
-        namespace: object.metadata.namespace.clone().unwrap_or_default(),
-        name: object.name_any(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
     }
 }
 

@@ -68,6 +68,11 @@ impl Parking {
         self.lock().values().map(|parked| parked.key.clone()).collect()
     }
 
+    /// Whether a release is worked on, or waited for, for `key`.
+    pub fn has(&self, key: &Key) -> bool {
+        self.lock().values().any(|parked| parked.key == *key)
+    }
+
     /// The HelmRelease is gone.
     pub fn leave_all(&self, key: &Key) {
         self.lock().retain(|_, parked| parked.key != *key);

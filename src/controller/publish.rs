@@ -5,9 +5,9 @@ use k8s_openapi::api::events::v1 as events;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, Patch, PatchParams, PostParams};
-use kube::core::{DynamicObject, GroupVersionKind};
+use kube::core::{DynamicObject, GroupVersionKind, Request};
 use kube_runtime::events::{Event, EventType, Recorder, Reporter};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -68,7 +68,7 @@ impl Publisher {
         self.client.fence().pass().map_err(|refused| kube::Error::Service(Box::new(refused)))
     }
 
-    /// Writes a status, when it is another one than `old`.
+    /// Writes what of a status is not as in `old`; the version of the object then, when something was written.
     ///
     /// # Errors
     /// The server's refusal; an object that is gone is none.
@@ -78,25 +78,40 @@ impl Publisher {
         key: &Key,
         old: Option<&S>,
         new: &S,
-    ) -> Result<(), kube::Error> {
-        // A merge patch only adds and changes: what left the status is set to null.
+    ) -> Result<Option<String>, kube::Error> {
         let old = old.and_then(|s| serde_json::to_value(s).ok()).unwrap_or_default();
         let mut new = serde_json::to_value(new).map_err(kube::Error::SerdeError)?;
         // Compared as written: the server's times are coarser than ours, and a restart must not write them again.
         if old == new {
-            return Ok(());
+            return Ok(None);
         }
+        // A merge patch only adds and changes: what left the status is set to null.
         if let (Some(old), Some(new)) = (old.as_object(), new.as_object_mut()) {
             for gone in old.keys() {
                 new.entry(gone.clone()).or_insert(Value::Null);
             }
+            new.retain(|field, value| old.get(field) != Some(value));
         }
         let patch = json!({ "status": new });
         let _pass = self.pass()?;
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let api = self.api(own, &key.namespace);
-        let patch = Patch::Merge(&patch);
-        ignore_gone(OperatorClient::timed(api.patch_status(&key.name, &params, &patch)).await.map(drop))
+        let request = Request::new(self.api(own, &key.namespace).resource_url());
+        let request = request.patch_subresource("status", &key.name, &params, &Patch::Merge(&patch));
+        self.write(request).await
+    }
+
+    /// Sends a change; the version of the object then. No more of the answer is read: it is long, and a watch brings it.
+    async fn write(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Option<String>, kube::Error> {
+        let client = self.client.kube();
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        match OperatorClient::timed(client.request::<Written>(request)).await {
+            Ok(written) => Ok(written.metadata.resource_version),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sets the finalizers.
@@ -114,9 +129,8 @@ impl Publisher {
         let _pass = self.pass()?;
         let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let api = self.api(own, &key.namespace);
-        let patch = Patch::Merge(&patch);
-        ignore_gone(OperatorClient::timed(api.patch(&key.name, &params, &patch)).await.map(drop))
+        let request = Request::new(self.api(own, &key.namespace).resource_url());
+        self.write(request.patch(&key.name, &params, &Patch::Merge(&patch))).await.map(drop)
     }
 
     /// Publishes the event of something that happens once, under a name that it always has: one that was published
@@ -202,9 +216,14 @@ where
     }
 }
 
-fn ignore_gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
-    match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other,
-    }
+/// As much of a changed object as is read.
+#[derive(Deserialize)]
+struct Written {
+    metadata: Version,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    resource_version: Option<String>,
 }

@@ -15,7 +15,7 @@ use crate::api::{
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
 use crate::release::{self, Action, History, backoff};
-use crate::repository::Verified;
+use crate::repository::{ResolvedChart, Verified};
 
 /// The pause before a retry that waits for somebody to do something in the cluster.
 const SLOW: Duration = Duration::from_secs(60);
@@ -78,12 +78,14 @@ pub struct Failure {
     pub message: String,
     /// When to look again, if that is known.
     after: Option<Duration>,
+    /// How long whoever refused asked to be left alone.
+    pause: Duration,
 }
 
 impl Failure {
     /// A failure.
     pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {
-        Self { reason, retry, message: message.into(), after: None }
+        Self { reason, retry, message: message.into(), after: None, pause: Duration::ZERO }
     }
 
     /// Something that cannot happen did.
@@ -96,6 +98,16 @@ impl Failure {
         let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
         let message = format!("waiting for the end of {}", list(waiting));
         Self::new(reason, Retry::Soon, message).again_after(left.max(Duration::from_millis(100)))
+    }
+
+    /// What keeps a chart that could be read from being installed.
+    pub fn of_chart(resolved: &ResolvedChart, error: &pintle_helm::chart::Error) -> Self {
+        let reason = match error {
+            pintle_helm::chart::Error::NotInstallable { .. } => Reason::InvalidSpec,
+            _ => Reason::ChartCorrupt,
+        };
+        let message = format!("chart {}-{}: {}", resolved.name, resolved.version, chain(error));
+        Self::new(reason, Retry::OnChange, message)
     }
 
     /// What is wrong with the values.
@@ -128,6 +140,13 @@ impl Failure {
         self
     }
 
+    /// The same, not to be tried again before `pause` is over.
+    #[must_use]
+    pub fn no_sooner_than(mut self, pause: Option<Duration>) -> Self {
+        self.pause = pause.unwrap_or_default();
+        self
+    }
+
     /// The same, without the secrets that the release's values came with.
     #[must_use]
     pub fn redacted(mut self, redactions: &Redactions) -> Self {
@@ -144,7 +163,7 @@ impl Failure {
     pub fn requeue(&self, failures: u32, interval: Duration) -> Requeue {
         match (self.after, self.retry) {
             (Some(after), _) => Requeue::After(after),
-            (None, Retry::Soon) => Requeue::After(backoff(failures, seed(&self.message))),
+            (None, Retry::Soon) => Requeue::After(backoff(failures, seed(&self.message)).max(self.pause)),
             (None, Retry::Later) => Requeue::After(jitter(SLOW.min(interval))),
             // The spec has to change, but so may the chart.
             (None, Retry::OnChange) => Requeue::After(jitter(interval)),

@@ -6,21 +6,21 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use kube::api::{Api, ApiResource};
-use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
+use kube::core::{DynamicObject, GroupVersionKind, ObjectMeta, PartialObjectMeta};
 use kube_runtime::{WatchStreamExt, watcher};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
-use super::store::{Key, Store};
+use super::store::{Key, Placed, Store};
 use crate::cluster::{Discovery, Kind, OperatorClient, chain};
-use crate::release::HOOK_LABEL;
+use crate::release::{HOOK_LABEL, Noticed, SeenObjects, is_ready_at_once};
 
 /// A path that is not served is tried again after this, while the server still lists its kind.
 const UNSERVED_PAUSE: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ fn is_lost(error: &watcher::Error) -> bool {
 }
 
 /// Keeps `store` as the server has the kind, and calls `touched` for every key that changed. Runs for ever.
-pub async fn mirror<K: DeserializeOwned>(
+pub async fn mirror<K: DeserializeOwned + Placed>(
     watching: Watching,
     kind: &'static str,
     plural: &'static str,
@@ -117,8 +117,42 @@ pub type Metadata = PartialObjectMeta<DynamicObject>;
 pub async fn metadata(watching: Watching, kind: Kind, labels: &str, touched: impl Fn(&Kind, Metadata)) {
     let mut listed = false;
     loop {
-        follow(&watching, &kind, labels, &mut listed, |object, _| touched(&kind, object), || ()).await;
+        follow(&watching, &kind, labels, &mut listed, |object, _| touched(&kind, object), |_| ()).await;
         tokio::time::sleep(UNSERVED_PAUSE).await;
+    }
+}
+
+/// Calls `told` with everything that a watch on the metadata of helm's and our records tells. Runs for ever.
+///
+/// Who may not list them is told so and not waited for: `listed` is notified then, too.
+pub async fn records(
+    watching: Watching,
+    listed: Arc<tokio::sync::Notify>,
+    told: impl Fn(&watcher::Event<Metadata>),
+) {
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Secret"), "secrets");
+    let api: Api<Metadata> = Api::all_with(watching.client.kube(), &resource);
+    let mut events = watching.follow(api, "owner in (helm,pintle)");
+    let mut failing = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                failing &= matches!(event, watcher::Event::Init);
+                told(&event);
+                if matches!(event, watcher::Event::InitDone) {
+                    listed.notify_one();
+                }
+            }
+            Err(error) => {
+                listed.notify_one();
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(
+                        error = chain(&error),
+                        "the watch of records failed; it is tried again with backoff"
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -136,21 +170,37 @@ pub async fn hooks(
     let mut listed = false;
     loop {
         let touched = |object, gone| touched(&kind, object, gone);
-        follow(&watching, &kind, HOOK_LABEL, &mut listed, touched, &missed).await;
+        let lists = |list| {
+            if list == List::Anew {
+                missed();
+            }
+        };
+        follow(&watching, &kind, HOOK_LABEL, &mut listed, touched, lists).await;
         tokio::time::sleep(UNSERVED_PAUSE).await;
     }
 }
 
+/// How far the list is with which a watch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    /// It begins.
+    Begins,
+    /// It is whole, for the first time.
+    First,
+    /// It is whole, not for the first time.
+    Anew,
+}
+
 /// Calls `touched` with every object of `kind` that changes, and whether it is gone, until the server has no such path
-/// any more. Calls `missed` when objects may have gone untold, because the watch, which `listed` them before, had to
-/// begin anew.
+/// any more. Calls `lists` when a list begins and when it is whole. Objects may have gone untold when the watch, which
+/// `listed` them before, had to begin anew.
 async fn follow<K>(
     watching: &Watching,
     kind: &Kind,
     labels: &str,
     listed: &mut bool,
     touched: impl Fn(K, bool),
-    missed: impl Fn(),
+    lists: impl Fn(List),
 ) where
     K: kube::Resource<DynamicType = ApiResource> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
 {
@@ -162,7 +212,7 @@ async fn follow<K>(
     while let Some(event) = events.next().await {
         match event {
             // A list that begins has not succeeded yet.
-            Ok(watcher::Event::Init) => {}
+            Ok(watcher::Event::Init) => lists(List::Begins),
             Ok(event) => {
                 failing = false;
                 match event {
@@ -170,8 +220,9 @@ async fn follow<K>(
                         touched(object, false)
                     }
                     watcher::Event::Delete(object) => touched(object, true),
-                    watcher::Event::InitDone if std::mem::replace(listed, true) => missed(),
-                    watcher::Event::Init | watcher::Event::InitDone => {}
+                    watcher::Event::InitDone if std::mem::replace(listed, true) => lists(List::Anew),
+                    watcher::Event::InitDone => lists(List::First),
+                    watcher::Event::Init => {}
                 }
             }
             Err(error) if is_unserved(&error) => return,
@@ -197,17 +248,32 @@ fn is_unserved(error: &watcher::Error) -> bool {
 /// The label of what Helm manages.
 const MANAGED_BY_HELM: &str = "app.kubernetes.io/managed-by=Helm";
 
+/// As much of an object as tells how it stands. What a list holds does not say what it is.
+fn judgeable(kind: &Kind, metadata: &ObjectMeta, mut data: Value) -> Value {
+    let mut part = |name: &str| data.get_mut(name).map(Value::take).unwrap_or_default();
+    let (spec, status) = (part("spec"), part("status"));
+    let mut short = json!({"name": metadata.name, "generation": metadata.generation});
+    if metadata.deletion_timestamp.is_some() {
+        short["deletionTimestamp"] = json!(metadata.deletion_timestamp);
+    }
+    json!({
+        "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": short, "spec": spec, "status": status,
+    })
+}
+
 /// What is done with a changed object.
-type Touched = dyn Fn(&Kind, Metadata) + Send + Sync;
+type Touched = dyn Fn(&Kind, &ObjectMeta, Noticed) + Send + Sync;
 
 /// What is done when a list of a kind is in, the first one or a later one: objects may have gone untold before it.
 type Missed = dyn Fn(&Kind, bool) + Send + Sync;
 
-/// Watches on the kinds that releases wait for, begun when the first release waits for one.
+/// Watches on the kinds that releases wait for, begun when the first release waits for one. Where an object's status
+/// tells whether it is ready, the whole object is watched, so that nobody has to read it while it is waited for.
 pub struct KindWatches {
     watching: Watching,
     discovery: Arc<Discovery>,
     begun: Mutex<HashSet<(String, String, String)>>,
+    objects: Arc<SeenObjects>,
     touched: Arc<Touched>,
     missed: Arc<Missed>,
 }
@@ -218,11 +284,12 @@ impl KindWatches {
     pub fn new(
         watching: Watching,
         discovery: Arc<Discovery>,
-        touched: impl Fn(&Kind, Metadata) + Send + Sync + 'static,
+        objects: Arc<SeenObjects>,
+        touched: impl Fn(&Kind, &ObjectMeta, Noticed) + Send + Sync + 'static,
         missed: impl Fn(&Kind, bool) + Send + Sync + 'static,
     ) -> Self {
         let begun = Mutex::default();
-        Self { watching, discovery, begun, touched: Arc::new(touched), missed: Arc::new(missed) }
+        Self { watching, discovery, begun, objects, touched: Arc::new(touched), missed: Arc::new(missed) }
     }
 
     /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched, and definitions:
@@ -234,15 +301,39 @@ impl KindWatches {
         }
         let (watching, discovery) = (self.watching.clone(), Arc::clone(&self.discovery));
         let (kind, touched, missed) = (kind.clone(), Arc::clone(&self.touched), Arc::clone(&self.missed));
-        let labels = if is_definition(&kind) { "" } else { MANAGED_BY_HELM };
+        let objects = Arc::clone(&self.objects);
         tokio::spawn(async move {
-            // The first list counts too: what was to go may be gone before it.
-            let mut listed = true;
-            let first = AtomicBool::new(true);
+            let mut listed = false;
             loop {
-                let touched = |object, _| touched(&kind, object);
-                let missed = || missed(&kind, first.swap(false, Ordering::Relaxed));
-                follow(&watching, &kind, labels, &mut listed, touched, missed).await;
+                let told = |metadata: &ObjectMeta, object: Option<&Value>, gone| {
+                    touched(&kind, metadata, objects.see(&kind, metadata, object, gone));
+                };
+                let lists = |list| match list {
+                    List::Begins => objects.list_begins(&kind),
+                    List::First | List::Anew => {
+                        objects.list_ends(&kind);
+                        missed(&kind, list == List::First);
+                    }
+                };
+                if is_definition(&kind) {
+                    // Those of `crds/` have no marks: it is not known whose they are.
+                    let told = |object: Metadata, _| touched(&kind, &object.metadata, Noticed::Turn);
+                    let lists = |list| match list {
+                        List::Begins => {}
+                        List::First | List::Anew => missed(&kind, list == List::First),
+                    };
+                    follow(&watching, &kind, "", &mut listed, told, lists).await;
+                } else if is_ready_at_once(&kind.group, &kind.kind) {
+                    let told = |object: Metadata, gone| told(&object.metadata, None, gone);
+                    follow(&watching, &kind, MANAGED_BY_HELM, &mut listed, told, lists).await;
+                } else {
+                    let told = |object: DynamicObject, gone| {
+                        let DynamicObject { metadata, data, .. } = object;
+                        told(&metadata, Some(&judgeable(&kind, &metadata, data)), gone);
+                    };
+                    follow(&watching, &kind, MANAGED_BY_HELM, &mut listed, told, lists).await;
+                }
+                objects.list_begins(&kind);
                 if discovery.refresh(UNSERVED_PAUSE).await.is_ok_and(|served| !served.lists(&kind)) {
                     info!(kind = kind.kind, group = kind.group, "not served any more; its watch rests");
                     discovery.until_listed(&kind).await;

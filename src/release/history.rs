@@ -7,6 +7,7 @@
 //! A record that does not fit into its Secret stands in further ones, which [`History::complete`] reads; see
 //! [`spill`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,8 +21,10 @@ use super::facts::{self, Facts};
 use super::revision::Edit;
 use super::{Error, Owner, Release, ReleaseKey, Revision, spill};
 use crate::api::{DeletionPropagation, Reason};
-use crate::cluster::{Class, Deletion, Kind, ObjectRef, Retry, TenantClient};
+use crate::cluster::{Class, Deletion, Kind, ObjectRef, Retry, TenantClient, is_as_new};
 
+/// Larger histories are read again instead of being remembered.
+const REMEMBERED_BYTES: usize = 64 << 10;
 /// The field manager of the storage: Helm's own.
 const MANAGER: &str = "helm";
 
@@ -57,6 +60,33 @@ impl History {
         let mut revisions: Vec<Revision> = secrets.iter().filter_map(Revision::from_secret).collect();
         revisions.sort_by_key(|r| r.number);
         Self { revisions }
+    }
+
+    /// The history as it can be remembered through a wait, unless it is large.
+    #[must_use]
+    pub fn to_remember(self) -> Option<Self> {
+        let bytes: usize = self.revisions.iter().map(Revision::payload_bytes).sum();
+        let revisions = self.revisions.into_iter().map(Revision::undecoded).collect();
+        (bytes <= REMEMBERED_BYTES).then_some(Self { revisions })
+    }
+
+    /// Whether these revisions, with their versions, are the ones that there are. One that is told of in an older
+    /// version than the own one was written here since.
+    pub fn is_as_told(&self, told: &BTreeMap<u32, String>) -> bool {
+        told.len() == self.revisions.len()
+            && self.revisions.iter().all(|own| {
+                told.get(&own.number).is_some_and(|version| is_as_new(&own.resource_version, version))
+            })
+    }
+
+    /// Takes down that everything of `number` is applied, without a write.
+    pub(super) fn presume_applied(&mut self, number: u32) {
+        if let Some(revision) = self.revisions.iter_mut().find(|r| r.number == number)
+            && let Some(facts) = &mut revision.facts
+        {
+            facts.applied = true;
+            revision.is_unwritten = true;
+        }
     }
 
     /// Reads what of the records of these revisions stands in further Secrets; no request when nothing does. A record

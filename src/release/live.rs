@@ -1,6 +1,6 @@
 //! Live objects, read only when something must be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,8 @@ pub struct Live {
     pub read_at: Option<Instant>,
     /// Objects whose kind has just gone.
     pub unserved: Vec<ObjectRef>,
+    /// Objects that were not read, because they are known to be as their manifest asks.
+    pub proven: BTreeSet<ObjectRef>,
 }
 
 impl Live {

@@ -30,6 +30,7 @@ mod preflight;
 mod prune;
 mod recreate;
 mod revision;
+mod seen;
 mod spill;
 mod state;
 mod status;
@@ -61,10 +62,13 @@ pub use ownership::HOOK_OWNER;
 pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
 pub use revision::Revision;
+pub use seen::{Noticed, SeenObjects};
+pub use spill::RELEASE_LABEL as PART_OF;
 pub use state::{Desired, ReleaseState, assess};
 pub use status::{history_status, inventory, is_heeded, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
 pub use uninstall::uninstall;
+pub use wait::is_ready_at_once;
 
 /// The field manager under which objects are applied, unless the operator is told another one: Helm's, so that the
 /// real helm can go on with a release.
@@ -209,6 +213,10 @@ pub struct Release<'a> {
     pub hooks: &'a SeenHooks,
     /// The field manager under which objects are applied.
     pub field_manager: &'a str,
+    /// Whether Secrets with parts of its records may lie about: they were seen, or nobody can tell.
+    pub may_have_parts: bool,
+    /// The objects of releases, as the watches tell of them.
+    pub objects: &'a SeenObjects,
 }
 
 /// Runs requests a few at a time; the results are in the order of the requests.

@@ -18,7 +18,7 @@ pub(super) const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 /// Pintle's annotation of hook objects, which Helm leaves without an owner: `namespace/name` of the release.
 pub const HOOK_OWNER: &str = "pintle.dev/release";
 /// Helm's annotation that keeps an object from being deleted.
-const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
+pub(super) const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 
 /// To whom a live object belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]

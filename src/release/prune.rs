@@ -13,18 +13,20 @@ use crate::telemetry::failpoint::Failpoint;
 /// Tries of one delete while the object keeps changing.
 const TRIES: usize = 5;
 
-/// Deletes what the plan says.
+/// Deletes what the plan says; the objects that are not gone with that, because something holds them.
 ///
 /// All are tried before the first refusal is given back, as Helm does.
 ///
 /// # Errors
 /// The first refusal.
-pub(super) async fn prune(cx: &Release<'_>, leftovers: &[Planned]) -> Result<(), Error> {
+pub(super) async fn prune<'p>(cx: &Release<'_>, leftovers: &'p [Planned]) -> Result<Vec<&'p Planned>, Error> {
     let due: Vec<&Planned> = leftovers.iter().filter(|p| p.change == Change::Delete).collect();
     if !due.is_empty() {
         Failpoint::Pruning.reach();
     }
-    bounded(due.into_iter().map(|planned| delete(cx, planned)).collect()).await.into_iter().collect()
+    let ends: Result<Vec<bool>, Error> =
+        bounded(due.iter().map(|planned| delete(cx, planned)).collect()).await.into_iter().collect();
+    Ok(due.into_iter().zip(ends?).filter(|(_, gone)| !gone).map(|(planned, _)| planned).collect())
 }
 
 /// What happens to a live object that the release does not want any more.
@@ -38,12 +40,16 @@ pub(super) fn removal(key: &ReleaseKey, live: &LiveObject) -> Change {
     Change::Keep { why }
 }
 
-/// Deletes one object, if it is still the one that was planned for, and still to be deleted.
-async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<(), Error> {
+/// Deletes one object, if it is still the one that was planned for, and still to be deleted. Whether nothing of it is
+/// waited for any more.
+async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<bool, Error> {
     let uid = planned.live.as_ref().and_then(LiveObject::uid);
     let mut live = planned.live.clone();
     for _ in 0..TRIES {
-        let Some(found) = live.filter(|live| !live.is_terminating()) else { return Ok(()) };
+        let Some(found) = live else { return Ok(true) };
+        if found.is_terminating() {
+            return Ok(false);
+        }
         let change = if found.uid() == uid {
             removal(cx.key, &found)
         } else {
@@ -51,18 +57,20 @@ async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<(), Error> {
         };
         if let Change::Keep { why } = change {
             tracing::info!(object = %planned.object, why, "left alone");
-            return Ok(());
+            // What is another object by now is not waited for.
+            return Ok(found.uid() != uid);
         }
         let propagation = cx.policy.deletion_propagation;
         match cx.tenant.delete(&planned.kind, &planned.object, found.as_read(), propagation).await {
-            Ok(Deletion::Accepted | Deletion::Absent) => return Ok(()),
+            Ok(Deletion::Gone | Deletion::Absent) => return Ok(true),
+            Ok(Deletion::Accepted) => return Ok(false),
             Ok(Deletion::OtherObject) => {}
-            Err(error) if error.class == Class::KindNotFound => return Ok(()),
+            Err(error) if error.class == Class::KindNotFound => return Ok(true),
             Err(error) => return Err(error.into()),
         }
         live = match read(cx, &planned.kind, &planned.object).await {
             // With its kind went the object.
-            Err(error) if error.reason == Reason::KindNotFound && !error.transient => return Ok(()),
+            Err(error) if error.reason == Reason::KindNotFound && !error.transient => return Ok(true),
             read => read?,
         };
     }

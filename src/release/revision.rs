@@ -31,8 +31,10 @@ pub struct Revision {
     pub created_at: Option<Timestamp>,
     /// What Pintle knows of it; none when helm wrote it last.
     pub facts: Option<Facts>,
+    /// That everything is applied is known here and not written yet: a wait that is over at once needs no record.
+    pub(super) is_unwritten: bool,
     pub(super) uid: String,
-    resource_version: String,
+    pub(super) resource_version: String,
     payload: String,
     head: OnceLock<Decoded>,
     /// The record, when it stands in further Secrets, as soon as those are read.
@@ -62,6 +64,7 @@ impl Revision {
                 .pointer("/data")
                 .and_then(|data| data.get(facts::DATA_KEY)?.as_str())
                 .and_then(Facts::decode),
+            is_unwritten: false,
             uid: text("/metadata/uid"),
             resource_version: text("/metadata/resourceVersion"),
             payload: text("/data/release"),
@@ -95,6 +98,16 @@ impl Revision {
             record::decode(&payload).map(Arc::new).map_err(|e| crate::cluster::chain(&e))
         });
         decoded.clone().map_err(|text| Error::record(self.number, &std::io::Error::other(text)))
+    }
+
+    /// Bytes of its payload.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// The same without what was decoded.
+    pub(super) fn undecoded(self) -> Self {
+        Self { head: OnceLock::new(), whole: OnceLock::new(), ..self }
     }
 
     /// The further Secrets that hold its record.

@@ -32,7 +32,7 @@ const PART_TYPE: &str = "pintle.dev/release-part";
 /// The data key of a part.
 const PART_KEY: &str = "part";
 /// The label with the release that a part belongs to.
-const RELEASE_LABEL: &str = "pintle.dev/release";
+pub const RELEASE_LABEL: &str = "pintle.dev/release";
 /// The label with its revision.
 const REVISION_LABEL: &str = "pintle.dev/revision";
 /// The label with the UID of the HelmRelease that made it.
@@ -156,11 +156,14 @@ pub(super) async fn remove(cx: &Release<'_>, number: u32, parts: &Parts) -> Resu
     bounded(deletions).await.into_iter().collect()
 }
 
-/// Deletes what earlier processes left over.
+/// Deletes what earlier processes left over. Makes no request when nothing can be.
 ///
 /// # Errors
 /// The server's refusal.
 pub(super) async fn sweep(cx: &Release<'_>, history: &History) -> Result<(), Error> {
+    if !cx.may_have_parts && history.revisions().iter().all(|revision| revision.parts().is_none()) {
+        return Ok(());
+    }
     let selector = format!("{RELEASE_LABEL}={},{}={OWNER}", cx.key.name, OWNER_LABEL.0);
     let found = cx.tenant.list_metadata(&Kind::secret(), &cx.key.storage_namespace, &selector).await?;
     let leftovers = leftovers(&found, cx.key, history, &cx.owner.uid, Timestamp::now());

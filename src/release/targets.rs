@@ -11,6 +11,7 @@ use serde_json::Value;
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
+use super::diff::covers;
 use super::{Error, Live, Release, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::{Kind, ObjectRef, Retry, Served};
@@ -29,6 +30,13 @@ pub struct TargetObject {
     pub source: String,
     /// The object as it was rendered.
     pub content: Value,
+}
+
+impl TargetObject {
+    /// The object with its namespace and the release's marks: what is applied.
+    pub(super) fn marked(&self, key: &ReleaseKey) -> Value {
+        super::plan::marked(&self.content, &self.object, &self.kind, key)
+    }
 }
 
 /// What a release wants, and what it may have left behind.
@@ -96,15 +104,50 @@ impl Targets {
         previous: &[Earlier],
     ) -> Result<(Self, Live), Error> {
         let targets = Self::known(cx, manifest, previous).await?;
-        let live = super::live(cx, targets.refs()).await?;
+        let live = targets.live(cx).await?;
         if live.unserved.is_empty() {
             return Ok((targets, live));
         }
         // What is known of the server was older than the end of a kind or a version: unless the chart brings it, this
         // says so, and what is there under another version is found.
         let targets = Self::known(cx, manifest, previous).await?;
-        let live = super::live(cx, targets.refs()).await?;
+        let live = targets.live(cx).await?;
         Ok((targets, live))
+    }
+
+    /// The live objects. What the watches tell of them is not asked for: that one is as it should be, and whose one is
+    /// that is to go.
+    async fn live(&self, cx: &Release<'_>) -> Result<Live, Error> {
+        let mut known = Live::default();
+        for target in &self.objects {
+            if self.is_unchanged(target) && cx.objects.is_proven(&target.object, &target.marked(cx.key)) {
+                known.proven.insert(target.object.clone());
+            }
+        }
+        for target in self.leftovers() {
+            if let Some(marks) = cx.objects.marks_of(&target.object) {
+                known.objects.insert(target.object.clone(), marks);
+            }
+        }
+        let mut due = self.refs();
+        due.retain(|(_, o)| !known.proven.contains(o) && !known.objects.contains_key(o));
+        let mut live = super::live(cx, due).await?;
+        live.objects.append(&mut known.objects);
+        live.proven = known.proven;
+        for target in self.objects.iter().filter(|target| self.is_unchanged(target)) {
+            let content = target.marked(cx.key);
+            if let Some(found) = live.find(&target.object).filter(|found| covers(found.value(), &content)) {
+                cx.objects.prove(&target.object, found.value(), &content);
+            }
+        }
+        Ok(live)
+    }
+
+    /// Whether every earlier manifest has the object as it is. Every one counts: a failed attempt may have added a
+    /// field that the next one dropped.
+    pub(super) fn is_unchanged(&self, target: &TargetObject) -> bool {
+        let earlier = self.previous.get(&target.object).map(Vec::as_slice).unwrap_or_default();
+        !earlier.is_empty() && earlier.iter().all(|earlier| earlier.content == target.content)
     }
 
     /// Reads a manifest and the earlier ones.

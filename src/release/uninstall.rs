@@ -51,9 +51,9 @@ async fn step(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Result
     let planned = inventory(cx, history).await?;
     let warnings: Vec<String> =
         planned.iter().filter(|p| matches!(p.change, Change::Keep { .. })).map(ToString::to_string).collect();
-    delete(cx, &planned).await?;
+    let held = delete(cx, &planned).await?;
     if !cx.policy.disable_wait
-        && let Some(parked) = wait_gone(cx, history, number, &planned, &warnings).await?
+        && let Some(parked) = wait_gone(cx, history, number, &held, &warnings).await?
     {
         return Ok(parked);
     }
@@ -168,12 +168,13 @@ fn plan_removal(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<
     })
 }
 
-/// Deletes rank by rank; the objects of one kind at the same time.
-async fn delete(cx: &Release<'_>, planned: &[Planned]) -> Result<(), Error> {
+/// Deletes rank by rank; the objects of one kind at the same time. Those that something holds are given back.
+async fn delete<'p>(cx: &Release<'_>, planned: &'p [Planned]) -> Result<Vec<&'p Planned>, Error> {
+    let mut held = Vec::new();
     for rank in planned.chunk_by(|a, b| a.object.kind == b.object.kind) {
-        super::prune::prune(cx, rank).await?;
+        held.extend(super::prune::prune(cx, rank).await?);
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Parks while deleted objects are still there.
@@ -181,17 +182,16 @@ async fn wait_gone(
     cx: &Release<'_>,
     history: &History,
     number: u32,
-    planned: &[Planned],
+    held: &[&Planned],
     warnings: &[String],
 ) -> Result<Option<Outcome>, Error> {
-    let due: Vec<&Planned> = planned.iter().filter(|p| p.change == Change::Delete).collect();
-    if due.is_empty() {
+    if held.is_empty() {
         return Ok(None);
     }
-    let refs = due.iter().map(|p| (p.kind.clone(), p.object.clone())).collect();
+    let refs = held.iter().map(|p| (p.kind.clone(), p.object.clone())).collect();
     let live = super::live(cx, refs).await?;
     let mut waiting = Vec::new();
-    for planned in due {
+    for planned in held {
         let Some(found) = live.find(&planned.object) else { continue };
         if found.uid() != planned.live.as_ref().and_then(super::LiveObject::uid) {
             continue;

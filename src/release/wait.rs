@@ -59,26 +59,31 @@ pub(super) async fn check(
     ready: &BTreeSet<ObjectRef>,
 ) -> Result<(Verdict, BTreeSet<ObjectRef>), Error> {
     let jobs = cx.policy.wait_for_jobs;
-    let due = |object: &ObjectRef| !is_ready_at_once(object) && !ready.contains(object);
+    let due = |object: &ObjectRef| !is_ready_at_once(&object.group, &object.kind) && !ready.contains(object);
     let objects: Vec<&Planned> = plan.objects().filter(|p| due(&p.object)).collect();
-    let looks = objects.iter().map(|planned| look(cx, planned, known)).collect();
-    let live = bounded_until_refused(looks).await?;
-    let judged = objects.iter().zip(live).map(|(p, live)| (p.object.clone(), judge(live.as_ref(), jobs)));
-    let judged: Vec<(ObjectRef, Readiness)> = judged.collect();
+    let looks = objects.iter().map(|planned| look(cx, planned, known, jobs)).collect();
+    let found = bounded_until_refused(looks).await?;
+    let judged: Vec<(ObjectRef, Readiness)> =
+        objects.iter().map(|planned| planned.object.clone()).zip(found).collect();
     let current = judged.iter().filter(|(_, readiness)| *readiness == Readiness::Current);
     let ready = ready.iter().cloned().chain(current.map(|(object, _)| object.clone())).collect();
     Ok((verdict(judged), ready))
 }
 
+/// How an object stands: as it was given, as the watch tells, or as it is read.
 async fn look(
     cx: &Release<'_>,
     planned: &Planned,
     known: &BTreeMap<ObjectRef, LiveObject>,
-) -> Result<Option<LiveObject>, Error> {
-    match known.get(&planned.object) {
-        Some(live) => Ok(Some(live.clone())),
-        None => read(cx, &planned.kind, &planned.object).await,
+    jobs: bool,
+) -> Result<Readiness, Error> {
+    if let Some(live) = known.get(&planned.object) {
+        return Ok(judge(Some(live), jobs));
     }
+    if let Some(seen) = cx.objects.readiness_of(&planned.object, jobs) {
+        return Ok(seen);
+    }
+    Ok(judge(read(cx, &planned.kind, &planned.object).await?.as_ref(), jobs))
 }
 
 fn judge(live: Option<&LiveObject>, jobs: bool) -> Readiness {
@@ -104,9 +109,10 @@ fn verdict(judged: Vec<(ObjectRef, Readiness)>) -> Verdict {
     }
 }
 
-fn is_ready_at_once(object: &ObjectRef) -> bool {
-    let built_in = object.group.is_empty() || object.group == "batch" || object.group.ends_with(".k8s.io");
-    built_in && READY_AT_ONCE.contains(&object.kind.as_str())
+/// Whether objects of a kind are ready as soon as they exist.
+pub fn is_ready_at_once(group: &str, kind: &str) -> bool {
+    let built_in = group.is_empty() || group == "batch" || group.ends_with(".k8s.io");
+    built_in && READY_AT_ONCE.contains(&kind)
 }
 
 /// The error of a wait that cannot end well.
@@ -203,9 +209,9 @@ mod tests {
 
     #[test]
     fn only_built_in_kinds_are_ready_at_once() {
-        assert!(is_ready_at_once(&object("", "Secret", "a")));
-        assert!(is_ready_at_once(&object("rbac.authorization.k8s.io", "Role", "a")));
-        assert!(!is_ready_at_once(&object("iam.example.com", "Role", "a")));
-        assert!(!is_ready_at_once(&object("apps", "Deployment", "a")));
+        assert!(is_ready_at_once("", "Secret"));
+        assert!(is_ready_at_once("rbac.authorization.k8s.io", "Role"));
+        assert!(!is_ready_at_once("iam.example.com", "Role"));
+        assert!(!is_ready_at_once("apps", "Deployment"));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::future::Future;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,6 +22,10 @@ use super::spool::{self, Spool, Spooled};
 
 /// Files of a writer that was killed begin with this.
 const TEMPORARY: &str = ".part-";
+/// Number of notes; the least recently used ones are dropped, half of them at a time.
+const MAX_NOTES: usize = 1000;
+/// Bytes of a note.
+const NOTE_BYTES: u64 = 4 << 20;
 
 /// Bytes on disk under `DIR/sha256/HEX`, the least recently used ones dropped when there are too many.
 #[derive(Debug)]
@@ -29,6 +33,9 @@ pub(super) struct DiskCache {
     folder: Option<PathBuf>,
     max_bytes: u64,
     used: Mutex<u64>,
+    /// The folder of notes, which are small, and how many there are.
+    notes: Option<PathBuf>,
+    noted: Mutex<usize>,
     errors: AtomicU64,
     reported: AtomicBool,
 }
@@ -40,6 +47,8 @@ impl DiskCache {
             folder: None,
             max_bytes,
             used: Mutex::default(),
+            notes: None,
+            noted: Mutex::default(),
             errors: AtomicU64::new(0),
             reported: AtomicBool::new(false),
         };
@@ -58,7 +67,47 @@ impl DiskCache {
         }
         cache.used = Mutex::new(used);
         cache.folder = Some(folder);
+        cache.open_notes(dir);
         cache
+    }
+
+    fn open_notes(&mut self, dir: Option<&Path>) {
+        let Some(notes) = dir.map(|dir| dir.join("notes")) else { return };
+        match fs::create_dir_all(&notes) {
+            Ok(()) => {
+                self.noted = Mutex::new(oldest_first(&notes).len());
+                self.notes = Some(notes);
+            }
+            Err(error) => self.report(&error),
+        }
+    }
+
+    /// What was noted under that name. Whoever asks has to judge it: nothing says that it is what was written.
+    pub(super) fn note(&self, name: Digest) -> Option<Vec<u8>> {
+        let file =
+            File::options().read(true).append(true).open(self.notes.as_ref()?.join(name.hex())).ok()?;
+        let _ = file.set_modified(SystemTime::now());
+        let mut bytes = Vec::new();
+        file.take(NOTE_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Notes something small under that name, if that is possible.
+    pub(super) fn write_note(&self, name: Digest, bytes: &[u8]) {
+        let Some(notes) = self.notes.as_ref().filter(|_| bytes.len() as u64 <= NOTE_BYTES) else { return };
+        if let Err(error) = write_whole(notes, &notes.join(name.hex()), bytes) {
+            self.report(&error);
+            return;
+        }
+        let mut noted = lock(&self.noted);
+        *noted += 1;
+        if *noted > MAX_NOTES {
+            let all = oldest_first(notes);
+            for path in all.iter().take(all.len().saturating_sub(MAX_NOTES / 2)) {
+                let _ = fs::remove_file(path);
+            }
+            *noted = all.len().min(MAX_NOTES / 2);
+        }
     }
 
     /// The bytes with that digest. Damaged ones are removed.
@@ -201,6 +250,20 @@ impl DiskCache {
             tracing::warn!(%error, "the cache on disk failed; going on without it");
         }
     }
+}
+
+/// The files of a folder, the least recently used one first; what a killed writer left is removed.
+fn oldest_first(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let _ = fs::remove_file(entry.path());
+        } else if let Ok(meta) = entry.metadata() {
+            files.push((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path()));
+        }
+    }
+    files.sort_unstable();
+    files.into_iter().map(|(_, path)| path).collect()
 }
 
 /// Writes a file so that it is there whole or not at all.

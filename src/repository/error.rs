@@ -227,6 +227,10 @@ impl Error {
         match self {
             Self::FetchIndex { source: http::Error::Status { retry_after, .. }, .. }
             | Self::FetchChart { source: http::Error::Status { retry_after, .. }, .. } => *retry_after,
+            Self::AskRegistry { source, .. } | Self::PullChart { source, .. } => match &**source {
+                oci::Error::RateLimited { after, .. } => *after,
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -9,6 +9,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper::body::Bytes;
+use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
 use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode, Url};
 use tokio::sync::Semaphore;
@@ -212,7 +214,8 @@ impl Http {
                 redirects += 1;
                 continue;
             }
-            let retry_after = retry_after(status, response.headers());
+            let is_busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let retry_after = retry_after(response.headers(), Timestamp::now()).filter(|_| is_busy);
             match retry_after.filter(|pause| waits < MAX_WAITS && *pause <= self.limits.retry_after) {
                 // A server that is busy for seconds is worth waiting for; the deadline of the whole still counts.
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -236,23 +239,28 @@ impl Http {
         if let Some(value) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             headers.insert(IF_NONE_MATCH, value);
         }
-        self.request(Method::GET, &url, &access.tls, headers).await
+        self.request(Method::GET, &url, &access.tls, headers, None).await
     }
 
-    /// Sends one request, and waits until its answer begins.
+    /// Sends one request, and waits until its answer begins. How long a body may take on its way is the caller's to say.
     pub(super) async fn request(
         &self,
         method: Method,
         url: &Url,
         tls: &TlsSettings,
         headers: HeaderMap,
+        body: Option<Bytes>,
     ) -> Result<reqwest::Response, Error> {
         if !self.limits.private {
             reach::check_host(url)
                 .map_err(|source| Error::Private { url: shown(url), source: Arc::new(source) })?;
         }
-        let sent = self.client(url, tls)?.request(method, url.clone()).headers(headers).send();
-        match timeout(self.limits.first_byte, sent).await {
+        let request = self.client(url, tls)?.request(method, url.clone()).headers(headers);
+        let sent = match body {
+            Some(body) => Ok(request.body(body).send().await),
+            None => timeout(self.limits.first_byte, request.send()).await,
+        };
+        match sent {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(unreachable(shown(url), error.without_url())),
             Err(_) => Err(Error::TimedOut { url: shown(url), seconds: self.limits.first_byte.as_secs_f64() }),
@@ -347,12 +355,20 @@ impl Http {
 /// How often one fetch waits because a server asks for it.
 const MAX_WAITS: usize = 2;
 
-/// How long a busy server asks to be left alone. Dates are not read: clocks differ.
-fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        return None;
-    }
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// Longest time that a server can keep us away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// How long a server asks to be left alone, in seconds or by a date.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            Duration::try_from(date.duration_since(now)).unwrap_or_default()
+        }
+    };
+    Some(pause.min(LONGEST_PAUSE))
 }
 
 /// Where a redirect from `url` leads.
@@ -531,6 +547,25 @@ mod tests {
             let expected = Credentials::basic(b"u", b"p@");
             assert_eq!(access.credentials_for(&url(target)), Some(&expected).filter(|_| sent), "{target}");
             assert_eq!(access.origin.as_str(), "https://charts.example.com/stable");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        for (text, expected) in [
+            ("7", Some(7)),
+            (" 120 ", Some(120)),
+            ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
+            ("Fri, 02 Jan 2025 03:05:05 GMT", None),
+            ("Thu, 02 Jan 2025 03:05:05 GMT", Some(0)),
+            ("99999999999", Some(3600)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
         }
     }
 

@@ -21,6 +21,7 @@ mod digest;
 mod error;
 mod http;
 mod index;
+mod notes;
 mod oci;
 pub mod package;
 mod reach;
@@ -41,6 +42,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use pintle_helm::chart::Chart;
+use tokio::sync::Semaphore;
 
 use crate::api::{Artifact, ChartRepository};
 use cache::{DiskCache, Flights, MemoryCache};
@@ -58,6 +60,10 @@ pub use http::{Error as HttpError, Limits as HttpLimits};
 pub use index::{ChartVersion, Index, Miss};
 pub use resolve::ResolvedChart;
 pub use verify::Verified;
+
+/// Archives that are loaded at one time: so many of the largest charts are in memory before it is known that they are
+/// charts.
+const LOADED_AT_ONCE: usize = 2;
 
 /// What the sources may take.
 #[derive(Clone, Debug)]
@@ -103,6 +109,8 @@ struct Shared {
     charts: MemoryCache<Chart>,
     registries: Registries,
     flights: Flights<Result<Obtained, Error>>,
+    /// The turns of those who load archives: each may take what [`pintle_helm::chart::Limits`] allow.
+    loading: Semaphore,
     /// By namespace and name.
     known: Mutex<HashMap<String, Known>>,
     /// What addresses led to whose archive no index vouches for.
@@ -187,6 +195,7 @@ impl Repositories {
             charts: MemoryCache::new(options.memory_bytes),
             registries: Registries::default(),
             flights: Flights::default(),
+            loading: Semaphore::new(LOADED_AT_ONCE),
             known: Mutex::default(),
             addresses: Mutex::default(),
             vouched: Vouched::default(),

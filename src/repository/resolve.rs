@@ -209,11 +209,28 @@ impl Repositories {
         let name = registry.name(chart).map_err(|source| failed("spec.chart", source))?;
         let full = registry.full_name(&name);
         let key = format!("{owner} {full} {choice:?}");
-        let (located, stale) = match shared.registries.remembered(&key, max_age) {
+        let note = format!("located {key}");
+        let known = match shared.registries.remembered(&key, max_age) {
+            // Who is not to ask at all takes what an earlier run was told.
+            None if max_age == Duration::MAX => shared.kept(&note).await,
+            known => known,
+        };
+        let (located, stale) = match known {
             Some(located) => (located, None),
             None => {
+                let last = shared.registries.remembered(&key, Duration::MAX);
                 let asked = shared.registries.locate(&shared.http, &registry, &name, &choice, &key).await;
-                let (located, error) = asked.map_err(|source| failed(&full, source))?;
+                let found = match asked {
+                    Err(error) if error.is_outage() => match shared.kept(&note).await {
+                        Some(located) => Ok((located, Some(error))),
+                        None => Err(error),
+                    },
+                    asked => asked,
+                };
+                let (located, error) = found.map_err(|source| failed(&full, source))?;
+                if error.is_none() && last.as_ref() != Some(&located) {
+                    shared.keep(&note, &located).await;
+                }
                 (located, error.map(|source| failed(&full, source)))
             }
         };
@@ -308,10 +325,14 @@ impl Shared {
             }
             None => {
                 let address = lock(&self.addresses).get(&wanted.name()).cloned();
-                match address {
-                    Some(address) => {
-                        let obtained = self.cached(&wanted, address.digest).await?;
-                        obtained.map(|obtained| (obtained, address.etag))
+                let known = match address {
+                    Some(address) => Some((address.digest, address.etag)),
+                    None => self.kept(&note(&wanted)).await,
+                };
+                match known {
+                    Some((digest, etag)) => {
+                        let obtained = self.cached(&wanted, digest).await?;
+                        obtained.map(|obtained| (obtained, etag))
                     }
                     None => None,
                 }
@@ -347,6 +368,8 @@ impl Shared {
             Some(shared.charts.insert(digest, Arc::new(chart), bytes.len() as u64))
         };
         let verified = self.vouch(wanted, digest).await?;
+        // It is closed by nobody.
+        let _turn = self.loading.acquire().await;
         let chart = blocking(&wanted.label, load).await?;
         let url = source(&wanted.urls);
         Ok(chart.map(|chart| Obtained { digest, chart, url, verified, stale: None }))
@@ -386,6 +409,9 @@ impl Shared {
             (Response::Body { bytes, etag }, _) => (self.admit(wanted, bytes, url).await?, etag),
         };
         if wanted.promised.is_none() {
+            if last.is_none_or(|(known, tag)| known.digest != obtained.digest || *tag != etag) {
+                self.keep(&note(wanted), &(obtained.digest, &etag)).await;
+            }
             let mut addresses = lock(&self.addresses);
             if addresses.len() >= MAX_ADDRESSES {
                 addresses.clear();
@@ -418,9 +444,15 @@ impl Shared {
             shared.disk.store(digest, &bytes);
             Ok(shared.charts.insert(digest, chart, bytes.len() as u64))
         };
+        let _turn = self.loading.acquire().await;
         let chart = blocking(&wanted.label, load).await??;
         Ok(Obtained { digest, chart, url: address::shown(url), verified, stale: None })
     }
+}
+
+/// Under which name it is kept what an address gave.
+fn note(wanted: &Wanted) -> String {
+    format!("address {}", wanted.name())
 }
 
 /// The archive at an address in a spec.

@@ -1,7 +1,7 @@
 //! A chart repository over a folder, for the demo, for tests and for `pintle serve`.
 //!
-//! Serves index.yaml and the archives that it lists, by their names only: a request is looked up in a table and never
-//! becomes a path. A sub-folder with a `Chart.yaml` is packaged on the fly.
+//! Serves index.yaml, the archives that it lists and the provenance files beside them, by their names only: a request is
+//! looked up in a table and never becomes a path. A sub-folder with a `Chart.yaml` is packaged on the fly.
 
 use std::convert::Infallible;
 use std::io;
@@ -162,7 +162,10 @@ async fn answer(request: &Request<Incoming>, catalog: &Arc<Catalog>) -> Response
         Some("index.yaml") => {
             return found(request, &listing.index, listing.digest, "application/yaml");
         }
-        Some(name) => listing.archive(name),
+        Some(name) => match name.strip_suffix(".prov") {
+            Some(name) => return provenance(request, listing.archive(name)).await,
+            None => listing.archive(name),
+        },
         None => None,
     };
     match archive {
@@ -172,6 +175,22 @@ async fn answer(request: &Request<Incoming>, catalog: &Arc<Catalog>) -> Response
             Ok(bytes) => found(request, &bytes, digest, "application/gzip"),
             Err(error) => failure(&error),
         },
+    }
+}
+
+/// The provenance file beside an archive; what is packaged on the fly has none.
+async fn provenance(
+    request: &Request<Incoming>,
+    archive: Option<(&Archive, Digest)>,
+) -> Response<Full<Bytes>> {
+    let none = || text(StatusCode::NOT_FOUND, "not found; the archive has no provenance file\n");
+    let Some((Archive::File(path), _)) = archive else { return none() };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".prov");
+    match read(Path::new(&beside)).await {
+        Ok(bytes) => found(request, &bytes, Digest::of(&bytes), "text/plain; charset=utf-8"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => none(),
+        Err(error) => failure(&error),
     }
 }
 

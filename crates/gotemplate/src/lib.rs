@@ -12,6 +12,7 @@
 //! same name; Go's own `slice` takes indexes from maps
 //! and lists (sprig replaces it); channels, functions and user-defined struct types do not exist as values.
 
+mod bytes;
 mod error;
 mod exec;
 mod funcs;
@@ -27,6 +28,7 @@ mod tests;
 mod unicode;
 mod value;
 
+pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Frame, FuncError, Limit};
 pub use exec::{Limits, Location, MissingKey, Options, RECOMMENDED_STACK, State};
 pub use funcs::{Call, Func, Funcs, Signature, Type};

@@ -11,6 +11,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::{mem, slice};
 
+use crate::bytes::Bytes;
 use crate::funcs::NamedFunc;
 use crate::printf;
 use crate::unicode;
@@ -53,7 +54,7 @@ pub(crate) struct Tree {
     /// The name under which the text was parsed, for error messages.
     pub parse_name: Arc<str>,
     /// The text, shared by all templates of a file.
-    pub text: Arc<[u8]>,
+    pub text: Bytes,
     pub root: Vec<Node>,
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::mem;
 use std::sync::Arc;
 
+use crate::bytes::Bytes;
 use crate::error::Error;
 use crate::funcs::Funcs;
 use crate::lex::{Lexer, Token, TokenKind};
@@ -26,7 +27,7 @@ const MAX_PARENS: usize = 10_000;
 /// Parses `text` and returns its trees: those of its definitions, and last its own.
 pub(crate) fn parse(
     name: &str,
-    text: &Arc<[u8]>,
+    text: &Bytes,
     funcs: &Funcs,
     guard: StackGuard,
 ) -> Result<Vec<Arc<Tree>>, Error> {
@@ -130,7 +131,7 @@ fn word(source: &[u8], token: Token) -> &str {
 
 struct Parser<'t> {
     source: &'t [u8],
-    text: Arc<[u8]>,
+    text: Bytes,
     name: Arc<str>,
     lexer: Lexer<'t>,
     funcs: &'t Funcs,

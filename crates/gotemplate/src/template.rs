@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::bytes::Bytes;
 use crate::error::Error;
 use crate::exec::{self, Options};
 use crate::funcs::Funcs;
@@ -66,7 +67,7 @@ impl TemplateSet {
     ///
     /// # Errors
     /// As there.
-    pub fn parse_shared(&mut self, name: &str, text: &Arc<[u8]>, funcs: &Funcs) -> Result<(), Error> {
+    pub fn parse_shared(&mut self, name: &str, text: &Bytes, funcs: &Funcs) -> Result<(), Error> {
         let trees = parse::parse(name, text, funcs, StackGuard::new(PARSE_STACK))?;
         self.add(&trees);
         Ok(())

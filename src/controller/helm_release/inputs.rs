@@ -59,8 +59,10 @@ impl Work<'_> {
         }
         let max_age = if self.force_at().is_some() { Duration::ZERO } else { spec.interval.0 };
         let resolved = self.operator.repositories.resolve(&spec.chart, repository.as_deref(), max_age).await;
-        let resolved =
-            resolved.map_err(|e| Verdict::Failed(Failure::new(e.reason(), e.retry(), chain(&e))))?;
+        let resolved = resolved.map_err(|error| {
+            let failure = Failure::new(error.reason(), error.retry(), chain(&error));
+            Verdict::Failed(failure.no_sooner_than(error.retry_after()))
+        })?;
         if let Some(error) = &resolved.stale {
             warn!(release = %self.key, url = resolved.url, error = chain(error), "the last good chart is used");
         }

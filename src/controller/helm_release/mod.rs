@@ -10,6 +10,7 @@ mod inputs;
 mod removal;
 mod render;
 mod report;
+mod rest;
 mod revision;
 mod rivals;
 mod source;
@@ -24,6 +25,7 @@ use tracing::{debug, error, warn};
 use self::inputs::Inputs;
 pub use self::source::Notice;
 use super::publish::HELM_RELEASE;
+use super::records::Stored;
 use super::store::{Key, Seen};
 use super::verdict::{self, Failure, Verdict};
 use super::{Operator, Requeue, dereference};
@@ -48,7 +50,10 @@ pub fn is_ready(release: &HelmRelease) -> bool {
 pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     let object = match operator.helm_releases.see(key) {
         Some(Seen::Valid(object)) => object,
-        Some(Seen::Invalid(object, problem)) => return refuse(operator, key, &object, &problem).await,
+        Some(Seen::Invalid(object, problem)) => {
+            operator.first_look.seen(key);
+            return refuse(operator, key, &object, &problem).await;
+        }
         None => {
             operator.forget_release(key);
             return Requeue::OnChange;
@@ -59,6 +64,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
         return work.delete().await;
     }
     if object.spec.suspend {
+        operator.first_look.seen(key);
         return Requeue::OnChange;
     }
     work.reconcile().await
@@ -157,7 +163,10 @@ impl Work<'_> {
                 Err(verdict) => return self.without_inputs(client, &key, &owner, verdict).await,
             },
         };
-        let observed = match release::observe(client, &key).await {
+        if inputs.as_ref().is_some_and(|inputs| self.is_at_rest(inputs)) {
+            return Account { verdict: Verdict::Settled { inventory: None }, history: None };
+        }
+        let observed = match self.observe(client, &key).await {
             Ok(observed) => observed,
             Err(error) => return Account::failed(self.explain(error).await, None),
         };
@@ -178,6 +187,25 @@ impl Work<'_> {
             self.operator.parking.leave(&key, self.key);
         }
         Account { verdict: done.unwrap_or_else(Verdict::Failed), history: Some(history) }
+    }
+
+    /// What there is of the release. A HelmRelease that has never begun a revision, of a release that nobody has a record
+    /// of, is not asked about: the first write fails when there is one after all.
+    async fn observe(&self, client: &TenantClient, key: &ReleaseKey) -> Result<Observation, release::Error> {
+        let uid = self.object.metadata.uid.as_ref();
+        let is_new = self.last_status().is_none_or(|s| s.history.is_empty() && s.target.is_none())
+            && !self.operator.remember(self.key, uid, |memory| memory.begun);
+        let stored = self.operator.records.of(&key.storage_namespace, &key.name);
+        if is_new && stored.as_ref().is_some_and(Stored::is_empty) {
+            return Ok(Observation::default());
+        }
+        let remembered = self.operator.remember(self.key, uid, |memory| memory.history.take());
+        if let (Some(history), Some(stored)) = (remembered, stored)
+            && history.is_as_told(&stored.into())
+        {
+            return Ok(Observation { history });
+        }
+        release::observe(client, key).await
     }
 
     /// The inputs cannot be had now; what is pending goes on all the same, from its record.
@@ -338,9 +366,11 @@ impl Work<'_> {
         policy: &'r Policy,
         owner: &'r Owner,
     ) -> Release<'r> {
-        let Operator { discovery, hooks, .. } = self.operator;
-        let field_manager = &self.operator.settings.field_manager;
-        Release { tenant, discovery, key, policy, owner, hooks, field_manager }
+        let Operator { discovery, hooks, objects, records, settings, .. } = self.operator;
+        let stored = records.of(&key.storage_namespace, &key.name);
+        let may_have_parts = stored.is_none_or(|stored| stored.has_parts());
+        let field_manager = &settings.field_manager;
+        Release { tenant, discovery, key, policy, owner, hooks, field_manager, may_have_parts, objects }
     }
 
     fn is_settled(&self) -> bool {

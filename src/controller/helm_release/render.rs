@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pintle_helm::chart::Chart;
+use pintle_helm::chart::{Chart, Error};
 use pintle_helm::manifest::Manifest;
 use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
 use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
@@ -14,6 +14,7 @@ use crate::cluster::{Retry, chain};
 use crate::controller::lookup::ClusterLookup;
 use crate::controller::verdict::Failure;
 use crate::release::{self, Action, History, Release};
+use crate::repository::ResolvedChart;
 
 /// Rendering may take this long.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ impl Work<'_> {
         inputs: Inputs,
         action: Action,
     ) -> Result<(Coalesced, Manifest), Failure> {
+        check_installable(&inputs)?;
         // Charts ask for kinds that may have been installed since.
         let served = self.operator.discovery.refresh(DISCOVERY_AGE).await.map_err(release::Error::from)?;
         let (git, major, minor) = &served.version;
@@ -56,6 +58,7 @@ impl Work<'_> {
         let redactions = self.redactions.clone();
         let work = move || {
             let layers = with_values_files(&inputs, &files)?;
+            layers.0.check_installable(compat).map_err(|e| Failure::of_chart(&inputs.chart, &e))?;
             let options = CoalesceOptions { skip_schema_validation: skip_schema, compat };
             let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
             let options = RenderOptions {
@@ -72,6 +75,23 @@ impl Work<'_> {
         let rendered = tokio::task::spawn_blocking(work).await;
         let rendered = rendered.unwrap_or_else(|_| Err(Failure::defect("rendering was cut short")));
         rendered.map_err(|failure: Failure| failure.redacted(&redactions))
+    }
+}
+
+/// A chart that lacks what it depends on would be installed in part, and a library chart not at all.
+fn check_installable(inputs: &Inputs) -> Result<(), Failure> {
+    let ResolvedChart { chart, name, version, .. } = &inputs.chart;
+    let told = |error: &Error| format!("chart {name}-{version} cannot be installed: {}", chain(error));
+    match chart.check_installable() {
+        Ok(()) => Ok(()),
+        Err(error @ Error::MissingDependencies { .. }) => {
+            let message = format!(
+                "{}; `pintle dependency build` gets them, then package and publish the chart as a new version",
+                told(&error)
+            );
+            Err(Failure::new(Reason::ChartCorrupt, Retry::Later, message))
+        }
+        Err(error) => Err(Failure::new(Reason::InvalidSpec, Retry::OnChange, told(&error))),
     }
 }
 
@@ -103,5 +123,7 @@ fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<Chart>, V
     }
     let mut chart = Chart::clone(chart);
     chart.values = Arc::new(merge_layers(layers));
+    // It is not what these were read from.
+    chart.values_text = None;
     Ok((Arc::new(chart), inputs.values.clone()))
 }

@@ -27,7 +27,7 @@ impl Work<'_> {
 
     pub(super) fn last_status(&self) -> Option<HelmReleaseStatus> {
         let uid = self.object.metadata.uid.as_ref();
-        let written = self.operator.remember(self.key, uid, |memory| memory.status.clone());
+        let written = self.operator.remember(self.key, uid, |memory| Some(memory.status.as_ref()?.0.clone()));
         written.or_else(|| self.object.status.clone())
     }
 
@@ -45,7 +45,10 @@ impl Work<'_> {
         if let Verdict::Again(after) = verdict {
             return Requeue::After(after);
         }
+        self.operator.first_look.seen(self.key);
         if let Verdict::Waiting { begun, .. } = &verdict {
+            let remembered = history.clone().and_then(History::to_remember);
+            self.operator.remember(self.key, self.object.metadata.uid.as_ref(), |m| m.history = remembered);
             let elapsed = begun.map_or(Duration::ZERO, |b| {
                 Duration::try_from(now.duration_since(b)).unwrap_or(Duration::ZERO)
             });
@@ -68,11 +71,11 @@ impl Work<'_> {
         Failpoint::Publishing.reach();
         let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
         match written {
-            Ok(()) => {
-                let uid = self.object.metadata.uid.as_ref();
-                self.operator.remember(self.key, uid, |memory| memory.status = Some(new));
+            Ok(Some(version)) => {
+                self.operator.remember_status(self.key, self.object.metadata.uid.as_ref(), new, version);
                 requeue
             }
+            Ok(None) => requeue,
             Err(error) => {
                 warn!(release = %self.key, error = chain(&error), "the status could not be written");
                 Requeue::After(Duration::from_secs(5))

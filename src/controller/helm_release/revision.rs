@@ -125,6 +125,8 @@ impl Work<'_> {
         let summary = draft.facts().summary.clone();
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
         Failpoint::Planned.reach();
+        let uid = self.object.metadata.uid.as_ref();
+        self.operator.remember(self.key, uid, |memory| memory.begun = true);
         let number = history.begin(cx, draft).await?;
         Failpoint::Begun.reach();
         self.tell_of_takeovers(number, plan).await;

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use super::Work;
 use crate::api::condition::{self, READY};
 use crate::api::{HelmRelease, Reason, Target};
-use crate::controller::store::Key;
+use crate::controller::store::{Key, Place};
 
 impl Work<'_> {
     /// Another HelmRelease that has this one's release, though helm wrote the record last.
@@ -29,14 +29,9 @@ impl Work<'_> {
     /// The HelmRelease whose objects this one's release would take, since only their records lie apart.
     pub(super) fn rival_elsewhere(&self) -> Option<Key> {
         let releases = &self.operator.helm_releases;
-        let others = releases.keys(|other| {
-            // Before the names are put together: this is asked of every HelmRelease.
-            let spec = &other.spec;
-            let own = other.metadata.namespace.as_ref();
-            let is_near = spec.target_namespace.as_ref().or(own) == Some(&self.target.target_namespace)
-                && spec.storage_namespace.as_ref().or(own) != Some(&self.target.storage_namespace);
-            is_near && is_same_but_stored_apart(&other.target(), &self.target)
-        });
+        let place = Place::Release(&self.target.target_namespace, &self.target.release_name);
+        let others =
+            releases.keys_at(&place, |other| is_same_but_stored_apart(&other.target(), &self.target));
         let others = others.into_iter().filter_map(|key| Some((claim(&*releases.get(&key)?), key)));
         let (strongest, key) = others.max()?;
         (strongest > claim(self.object)).then_some(key)

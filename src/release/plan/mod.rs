@@ -13,7 +13,7 @@ use serde_json::Value;
 use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, sort_for_execution};
 
 use self::object::{Planner, plan_crds, plan_leftover};
-pub(super) use self::object::{place, unserved};
+pub(super) use self::object::{marked, place, unserved};
 use super::contest::{Contest, contests};
 use super::diff::PathChange;
 use super::ownership;

@@ -31,15 +31,15 @@ impl<'a> Planner<'a> {
 
     /// What happens to an object of the manifest.
     pub(super) fn plan(&self, target: &TargetObject) -> Planned {
-        let content = marked(&target.content, &target.object, &target.kind, self.key);
+        let content = target.marked(self.key);
         let found = self.live.find(&target.object).cloned();
         let earlier = self.targets.previous.get(&target.object).map(Vec::as_slice).unwrap_or_default();
-        let recorded = earlier.last().map(|e| marked(&e.content, &target.object, &target.kind, self.key));
+        let recorded = earlier.last().map(|e| e.marked(self.key));
         let change = match &found {
+            None if self.live.proven.contains(&target.object) => Change::Unchanged,
             None => Change::Create,
             Some(live) => {
-                // Every earlier version counts: a failed attempt may have added a field that the next one dropped.
-                let same = !earlier.is_empty() && earlier.iter().all(|e| e.content == target.content);
+                let same = self.targets.is_unchanged(target);
                 if same && !live.is_terminating() && covers(live.value(), &content) {
                     Change::Unchanged
                 } else {
@@ -69,7 +69,7 @@ impl<'a> Planner<'a> {
 }
 
 /// An object with its namespace and the release's marks.
-fn marked(content: &Value, object: &ObjectRef, kind: &Kind, key: &ReleaseKey) -> Value {
+pub(in crate::release) fn marked(content: &Value, object: &ObjectRef, kind: &Kind, key: &ReleaseKey) -> Value {
     let mut content = content.clone();
     place(&mut content, object, kind);
     ownership::mark(&mut content, key);

@@ -17,7 +17,7 @@ use pintle_sprig::semver::{Constraint, Version};
 use super::super::package::{file_name, package};
 use super::super::{Digest, is_registry};
 use super::fetch::choose;
-use super::{Entry, Error, Fetcher, Login, RepositoriesFile, Signature, Wanted, write};
+use super::{Entry, Error, Fetcher, Login, RepositoriesFile, Signature, Wanted, go_json, write};
 
 const FILE: &str = "file://";
 /// How helm names the cached index of a repository that has no name.
@@ -565,17 +565,7 @@ fn told(saved: Result<(), Error>, out: &mut dyn Write) -> Result<(), Error> {
 /// # Compatibility
 /// As Helm v4 `internal/resolver/resolver.go:HashReq`: the digest of what Go's `encoding/json` writes.
 fn digest(wanted: &[Dependency], locked: &[Dependency]) -> Result<String, Error> {
-    let json = serde_json::to_string(&[wanted, locked])
+    let json = go_json(&[wanted, locked])
         .map_err(|error| Error::refused(format!("failed to write the dependencies: {error}")))?;
-    // Go escapes these so that JSON can stand in HTML; they only occur inside of texts.
-    let json = [
-        ('<', "\\u003c"),
-        ('>', "\\u003e"),
-        ('&', "\\u0026"),
-        ('\u{2028}', "\\u2028"),
-        ('\u{2029}', "\\u2029"),
-    ]
-    .iter()
-    .fold(json, |json, (from, to)| json.replace(*from, to));
     Ok(Digest::of(json.as_bytes()).to_string())
 }

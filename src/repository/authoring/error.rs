@@ -46,9 +46,12 @@ pub enum Error {
     /// An address, or what else is told of a source.
     #[error(transparent)]
     Source(#[from] super::super::Error),
-    /// The credentials or certificates cannot be used.
+    /// The certificates cannot be used.
     #[error("the certificates cannot be used")]
     Tls(#[source] super::super::credentials::Error),
+    /// The credentials cannot be used.
+    #[error("the credentials cannot be used")]
+    Credentials(#[source] super::super::credentials::Error),
     /// A server did not give what was asked of it.
     #[error("failed to fetch {what}")]
     Fetch {
@@ -62,6 +65,22 @@ pub enum Error {
     Pull {
         /// What.
         what: String,
+        /// Why; boxed, for it is large.
+        source: Box<oci::Error>,
+    },
+    /// A registry did not take what was given to it.
+    #[error("failed to push `{what}`")]
+    Push {
+        /// What.
+        what: String,
+        /// Why; boxed, for it is large.
+        source: Box<oci::Error>,
+    },
+    /// A registry did not take the credentials.
+    #[error("failed to log in to `{host}`")]
+    LogIn {
+        /// Which.
+        host: String,
         /// Why; boxed, for it is large.
         source: Box<oci::Error>,
     },

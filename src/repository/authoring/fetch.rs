@@ -8,7 +8,7 @@ use pintle_helm::chart::Limits;
 use reqwest::Url;
 
 use super::super::credentials::{Credentials, TlsSettings};
-use super::super::http::{Access, Http, Limits as HttpLimits, Response};
+use super::super::http::{Access, Error as HttpError, Http, Limits as HttpLimits, Response};
 use super::super::index::{ChartVersion, Index, Miss};
 use super::super::oci::{self, Choice, Keychain, Reference, Registries, Registry};
 use super::super::verify::pgp;
@@ -68,7 +68,7 @@ impl Login {
         given.then(|| Credentials::basic(self.username.as_bytes(), self.password.as_bytes()))
     }
 
-    fn tls(&self) -> Result<TlsSettings, Error> {
+    pub(super) fn tls(&self) -> Result<TlsSettings, Error> {
         let mut data = BTreeMap::new();
         for (key, path) in
             [("ca.crt", &self.ca_file), ("tls.crt", &self.cert_file), ("tls.key", &self.key_file)]
@@ -111,17 +111,28 @@ pub struct Fetched {
     pub file_name: String,
     /// The archive.
     pub bytes: Vec<u8>,
-    /// Its provenance file, when it was wanted.
+    /// Its provenance file, when it was wanted and there is one.
     pub provenance: Option<Vec<u8>>,
+    /// What it is called in the registry that gave it.
+    pub pulled: Option<Pulled>,
 }
 
-/// Fetches things, under the limits that the operator keeps.
+/// A chart of a registry.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// Host, path, and tag or digest.
+    pub reference: String,
+    /// The digest of the manifest.
+    pub digest: Digest,
+}
+
+/// Fetches things, and pushes them, under the limits that the operator keeps.
 #[derive(Debug)]
 pub struct Fetcher {
-    home: Home,
-    http: Http,
-    registries: Registries,
-    timeout: Duration,
+    pub(super) home: Home,
+    pub(super) http: Http,
+    pub(super) registries: Registries,
+    pub(super) timeout: Duration,
 }
 
 /// Where an archive is.
@@ -218,6 +229,16 @@ impl Fetcher {
             .unwrap_or_else(|| Error::refused(format!("chart {:?} has no downloadable URLs", place.chart))))
     }
 
+    /// Fetches a file that is no chart, such as one with values.
+    ///
+    /// # Errors
+    /// It cannot be fetched, or is larger than an archive may be.
+    pub async fn file(&self, address: &str, login: &Login) -> Result<Vec<u8>, Error> {
+        let url = address::parse(address)?;
+        let access = login.access(url.clone(), self.timeout)?;
+        self.bytes(&url, &access, Limits::default().compressed_bytes).await
+    }
+
     async fn check(
         &self,
         place: &Place,
@@ -229,14 +250,23 @@ impl Fetcher {
         if let Some(expected) = place.digest.filter(|expected| *expected != found) {
             return Err(Error::OtherDigest { chart: place.chart.clone(), found, expected });
         }
-        let provenance = if provenance {
-            let mut beside = url.clone();
-            beside.set_path(&format!("{}.prov", url.path()));
-            Some(self.bytes(&beside, &place.access, pgp::MAX_BYTES).await?)
-        } else {
-            None
-        };
-        Ok(Fetched { file_name: file_name(url)?, bytes, provenance })
+        let provenance = if provenance { self.provenance(place, url).await? } else { None };
+        Ok(Fetched { file_name: file_name(url)?, bytes, provenance, pulled: None })
+    }
+
+    /// The provenance file beside the archive at `url`, if there is one.
+    async fn provenance(&self, place: &Place, url: &Url) -> Result<Option<Vec<u8>>, Error> {
+        let mut beside = url.clone();
+        beside.set_path(&format!("{}.prov", url.path()));
+        match self.bytes(&beside, &place.access, pgp::MAX_BYTES).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::Fetch { source: HttpError::Status { status, .. }, .. })
+                if matches!(status.as_u16(), 404 | 410) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn place(&self, wanted: &Wanted<'_>) -> Result<Place, Error> {
@@ -323,26 +353,29 @@ impl Fetcher {
             None => None,
         };
         let base = name.rsplit('/').next().unwrap_or(&name);
-        let version = match &located.tag {
-            Some(tag) => oci::version_of(tag),
-            None => located.manifest.hex(),
+        let full = registry.full_name(&name);
+        let (version, reference) = match &located.tag {
+            Some(tag) => (oci::version_of(tag), format!("{full}:{tag}")),
+            None => (located.manifest.hex(), format!("{full}@{}", located.manifest)),
         };
-        Ok(Fetched { file_name: format!("{base}-{version}.tgz"), bytes, provenance })
+        let pulled = Some(Pulled { reference, digest: located.manifest });
+        Ok(Fetched { file_name: format!("{base}-{version}.tgz"), bytes, provenance, pulled })
     }
 
-    /// The credentials of registries: those that were given, or else those of `helm registry login`.
-    fn keychain(&self, login: &Login) -> Result<Keychain, Error> {
-        let mut data = BTreeMap::new();
+    /// The credentials of registries: those that were given, or else those of `helm registry login`, and then docker's.
+    pub(super) fn keychain(&self, login: &Login) -> Result<Keychain, Error> {
         if login.credentials().is_some() {
-            data.insert("username".to_owned(), login.username.clone().into_bytes());
-            data.insert("password".to_owned(), login.password.clone().into_bytes());
-        } else if let Ok(config) = fs::read(&self.home.registry_config) {
-            data.insert(".dockerconfigjson".to_owned(), config);
-        } else {
-            return Ok(Keychain::default());
+            let data = [("username", &login.username), ("password", &login.password)]
+                .map(|(key, text)| (key.to_owned(), text.clone().into_bytes()));
+            return Keychain::parse(&data.into()).map_err(Error::Credentials);
         }
-        // A file without any login is no mistake here.
-        Ok(Keychain::parse(&data).unwrap_or_default())
+        let stored = [&self.home.registry_config, &self.home.docker_config].map(|path| {
+            // A file that is not there, or without any login, is no mistake here.
+            let config = fs::read(path).ok()?;
+            Keychain::parse(&[(".dockerconfigjson".to_owned(), config)].into()).ok()
+        });
+        let [helm, docker] = stored.map(Option::unwrap_or_default);
+        Ok(helm.or(docker))
     }
 }
 

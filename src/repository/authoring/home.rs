@@ -16,6 +16,8 @@ pub struct Home {
     pub repository_cache: PathBuf,
     /// The credentials of registries, in docker's format.
     pub registry_config: PathBuf,
+    /// Docker's own, which count where helm has none.
+    pub docker_config: PathBuf,
 }
 
 impl Home {
@@ -39,6 +41,9 @@ impl Home {
             repository_cache: set("HELM_REPOSITORY_CACHE").unwrap_or_else(|| cache.join("repository")),
             registry_config: set("HELM_REGISTRY_CONFIG")
                 .unwrap_or_else(|| config.join("registry/config.json")),
+            docker_config: set("DOCKER_CONFIG")
+                .unwrap_or_else(|| set("HOME").unwrap_or_default().join(".docker"))
+                .join("config.json"),
         }
     }
 

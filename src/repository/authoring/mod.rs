@@ -10,6 +10,8 @@ mod error;
 mod fetch;
 mod home;
 mod index_file;
+mod login;
+mod push;
 mod repositories;
 mod search;
 mod signature;
@@ -20,9 +22,10 @@ use std::path::{Path, PathBuf};
 pub use archive::unpack;
 pub use dependency::{Dependencies, Listing};
 pub use error::Error;
-pub use fetch::{Fetched, Fetcher, Login, Wanted};
+pub use fetch::{Fetched, Fetcher, Login, Pulled, Wanted};
 pub use home::Home;
 pub use index_file::IndexFile;
+pub use push::Pushed;
 pub use repositories::{Entry, RepositoriesFile};
 pub use search::{Hit, Query, search};
 pub use signature::{Signature, verify_file};
@@ -41,6 +44,20 @@ pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// JSON as Go's `encoding/json` writes it: digests of what helm wrote must be found again.
+pub(super) fn go_json(value: &impl serde::Serialize) -> serde_json::Result<String> {
+    // Go escapes these so that JSON can stand in HTML; they only occur inside of texts.
+    const ESCAPED: [(char, &str); 5] = [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    let json = serde_json::to_string(value)?;
+    Ok(ESCAPED.iter().fold(json, |json, (from, to)| json.replace(*from, to)))
 }
 
 /// Writes an archive, or what belongs to it, into `folder`; gives back where it is.

@@ -91,6 +91,14 @@ pub enum Error {
         /// Which.
         digest: Digest,
     },
+    /// An upload cannot go on.
+    #[error("the registry takes {digest}, but does not say where to: {why}")]
+    Upload {
+        /// Which bytes.
+        digest: Digest,
+        /// What is wrong with what it says.
+        why: String,
+    },
     /// The list of tags cannot be used.
     #[error("the list of tags of `{name}` {why}")]
     Tags {
@@ -185,6 +193,7 @@ impl Error {
             | Self::RateLimited { .. }
             | Self::Status { .. }
             | Self::Tags { .. }
+            | Self::Upload { .. }
             | Self::NotARegistry { .. } => Reason::ChartUnavailable,
             Self::Refused { .. } | Self::Realm { .. } => Reason::AuthenticationFailed,
             Self::NoRepository { .. } => Reason::ChartNotFound,
@@ -205,7 +214,9 @@ impl Error {
             Self::Reference { .. } | Self::Constraint { .. } | Self::Fetch(http::Error::Tls { .. }) => {
                 Retry::OnChange
             }
-            Self::Fetch(http::Error::Redirect { .. } | http::Error::TooLarge { .. }) => Retry::Later,
+            Self::Fetch(
+                http::Error::Redirect { .. } | http::Error::TooLarge { .. } | http::Error::Private { .. },
+            ) => Retry::Later,
             Self::Fetch(_) | Self::Token { .. } | Self::RateLimited { .. } | Self::Status { .. } => {
                 Retry::Soon
             }

@@ -1,6 +1,7 @@
 //! One request to a registry and its answer, whatever its status, over the clients and limits of [`Http`].
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use hyper::body::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 
 use crate::repository::address::{shown, strip_user_information};
@@ -13,7 +14,7 @@ const REFUSAL_BYTES: u64 = 64 << 10;
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// GET or HEAD.
+    /// How.
     pub method: Method,
     /// Where.
     pub url: Url,
@@ -25,6 +26,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
     /// Most bytes of the answer.
     pub max_bytes: u64,
+    /// What is sent along, with its media type.
+    pub content: Option<(&'static str, Bytes)>,
 }
 
 /// What came back.
@@ -49,7 +52,7 @@ pub async fn exchange(http: &Http, request: Request<'_>) -> Result<Answer, http:
         let authorization = request.authorization.filter(|_| url.origin() == origin);
         let response = send(http, &request, &url, authorization).await?;
         let status = response.status();
-        let location = response.headers().get(LOCATION).filter(|_| status.is_redirection());
+        let location = response.headers().get(LOCATION).filter(|_| leads_on(&request.method, status));
         if let Some(location) = location {
             url = http::redirect(&url, location)?;
             continue;
@@ -66,6 +69,14 @@ pub async fn exchange(http: &Http, request: Request<'_>) -> Result<Answer, http:
         return Ok(Answer { status, headers, bytes });
     }
     Err(http::Error::TooManyRedirects { url: shown(&url), limit: http.limits.redirects })
+}
+
+/// Whether an answer leads elsewhere. What changes something is repeated there only if the server asks for just that.
+fn leads_on(method: &Method, status: StatusCode) -> bool {
+    match *method {
+        Method::GET | Method::HEAD => status.is_redirection(),
+        _ => matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT),
+    }
 }
 
 fn body(response: Response) -> Vec<u8> {
@@ -87,5 +98,9 @@ async fn send(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    http.request(request.method.clone(), url, request.tls, headers).await
+    if let Some((kind, _)) = &request.content {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    let body = request.content.as_ref().map(|(_, bytes)| bytes.clone());
+    http.request(request.method.clone(), url, request.tls, headers, body).await
 }

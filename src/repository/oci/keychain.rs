@@ -53,6 +53,15 @@ impl Keychain {
         if entries.is_empty() { Err(malformed) } else { Ok(Self(entries)) }
     }
 
+    /// These credentials, and those of `other` for what these have none for.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        let mut all = other.0;
+        // Of two that fit equally the last one is found.
+        all.append(&mut self.0);
+        Self(all)
+    }
+
     /// The credentials for `name`, a host with a path: those of the longest entry that it begins with.
     pub fn find(&self, name: &str) -> Option<&Credentials> {
         let fits = |prefix: &str| {

@@ -1,6 +1,6 @@
 //! The manifest of a chart: which of its blobs is the archive, and which one the provenance.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use crate::repository::digest::Digest;
@@ -10,16 +10,19 @@ use crate::repository::digest::Digest;
 pub const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
-const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
-const ARCHIVE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+/// What a chart's Chart.yaml is, as JSON.
+pub const CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+/// What a chart's archive is.
+pub const ARCHIVE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// What helm pushed before version 3.5.
 const OLD_ARCHIVE: &str = "application/tar+gzip";
-const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+/// What its provenance file is.
+pub const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 /// Longest media type that a message shows.
 const SHOWN: usize = 100;
 
 /// Some bytes by their digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// Their digest.
     pub digest: Digest,
@@ -28,7 +31,7 @@ pub struct Blob {
 }
 
 /// The blobs of a chart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChartBlobs {
     /// The archive.
     pub archive: Blob,

@@ -3,16 +3,18 @@
 //! ```text
 //! locate   version ──tags──► tag ──manifest──► digests of the archive and its provenance     (remembered a while)
 //! pull     digest ──blob──► bytes                                                             (cached like any archive)
+//! push     bytes  ──blobs, manifest──► tag                                                    (the command line's)
 //! ```
 //!
 //! A client of its own, because it must keep the limits of every other fetch: bytes, time, redirects, and which server
-//! sees which credentials. It speaks the part of the distribution specification that reading charts takes.
+//! sees which credentials. It speaks the part of the distribution specification that charts take.
 
 mod challenge;
 mod error;
 mod exchange;
 mod keychain;
 mod manifest;
+mod push;
 mod reference;
 mod session;
 mod tags;
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use pintle_sprig::semver::Version;
 use reqwest::{Method, StatusCode, Url};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::address::shown;
@@ -37,8 +40,8 @@ use session::{Session, Talks, unexpected};
 
 pub(super) use error::Error;
 pub(super) use keychain::Keychain;
-pub(super) use manifest::{Blob, ChartBlobs, Manifest};
-pub(super) use reference::{Reference, version_of};
+pub(super) use manifest::{ARCHIVE, Blob, CONFIG, ChartBlobs, Manifest, PROVENANCE};
+pub(super) use reference::{Reference, tag_of, version_of};
 
 /// Bytes of a manifest; the distribution specification has registries take that much.
 const MANIFEST_BYTES: u64 = 4 << 20;
@@ -71,7 +74,7 @@ pub(super) enum Choice {
 }
 
 /// A chart that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Located {
     /// Its tag; none when a digest was asked for.
     pub tag: Option<String>,
@@ -130,7 +133,7 @@ impl Registry {
     fn session<'a>(&'a self, http: &'a Http, talks: &'a Talks, name: &'a str) -> Session<'a> {
         let path = if name.is_empty() { &self.reference.path } else { name };
         let credentials = self.keychain.find(&self.full_name(path));
-        Session { http, talks, base: &self.base, tls: &self.tls, credentials, name }
+        Session { http, talks, base: &self.base, tls: &self.tls, credentials, name, actions: "pull" }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use hyper::body::Bytes;
+use k8s_openapi::jiff::Timestamp;
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -28,8 +28,6 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 /// Bytes of a token server's answer.
 const TOKEN_BYTES: u64 = 256 << 10;
-/// Longest time that a registry can keep us away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// More tokens than this are not worth keeping.
 const MAX_TOKENS: usize = 1000;
 
@@ -69,13 +67,15 @@ pub struct Session<'a> {
     pub credentials: Option<&'a Credentials>,
     /// The repository whose tokens are used; empty for the registry as a whole.
     pub name: &'a str,
+    /// What its tokens allow, as a scope says it.
+    pub actions: &'static str,
 }
 
 impl Session<'_> {
     /// Asks for `path` below the API's address.
     ///
     /// # Errors
-    /// The registry cannot be asked, or does not want to be. A status that is the caller's to judge is no error.
+    /// As [`Session::send`].
     pub async fn ask(
         &self,
         method: Method,
@@ -84,7 +84,23 @@ impl Session<'_> {
         max_bytes: u64,
     ) -> Result<Answer, Error> {
         let url = self.base.join(path).map_err(|_| Error::Reference { why: "its host is none" })?;
+        self.send(method, url, accept, max_bytes, None).await
+    }
+
+    /// Sends a request to `url`, with content and its media type.
+    ///
+    /// # Errors
+    /// The registry cannot be asked, or does not want to be. A status that is the caller's to judge is no error.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        accept: &'static str,
+        max_bytes: u64,
+        content: Option<(&'static str, Bytes)>,
+    ) -> Result<Answer, Error> {
         self.check_pause(self.base)?;
+        let is_own = url.origin() == self.base.origin();
         let mut pass = self.known_pass();
         // The second time is for a token: the first one, or a new one in place of one that ran out.
         for renewed in [false, true] {
@@ -93,13 +109,16 @@ impl Session<'_> {
                 url: url.clone(),
                 tls: self.tls,
                 accept,
-                authorization: pass.as_deref(),
+                authorization: pass.as_deref().filter(|_| is_own),
                 max_bytes,
+                content: content.clone(),
             };
             let answer = exchange(self.http, request).await?;
             self.note_pause(self.base, &answer)?;
             match answer.status {
-                StatusCode::UNAUTHORIZED if !renewed => pass = Some(self.new_pass(&url, &answer).await?),
+                StatusCode::UNAUTHORIZED if !renewed && is_own => {
+                    pass = Some(self.new_pass(&url, &answer).await?)
+                }
                 StatusCode::UNAUTHORIZED => {
                     lock(&self.talks.passes).remove(&self.key());
                     return Err(self.refused(&url, &answer));
@@ -124,7 +143,7 @@ impl Session<'_> {
     /// Who the pass is for: the credentials are told apart by their digest, so that no two tenants share one.
     fn key(&self) -> String {
         let credentials = self.credentials.map_or("", Credentials::header);
-        format!("{} {} {}", self.base, Digest::of(credentials.as_bytes()), self.name)
+        format!("{} {} {} {}", self.base, Digest::of(credentials.as_bytes()), self.name, self.actions)
     }
 
     fn known_pass(&self) -> Option<String> {
@@ -170,10 +189,11 @@ impl Session<'_> {
                 query.append_pair("service", service);
             }
             if !self.name.is_empty() {
-                // A registry may know the repository by another name, but we never want more than to read it.
-                let own = format!("repository:{}:pull", self.name);
+                // A registry may know the repository by another name, but we never want more than we need.
+                let (own, allowed) =
+                    (format!("repository:{}:{}", self.name, self.actions), format!(":{}", self.actions));
                 let asked =
-                    scope.filter(|scope| scope.starts_with("repository:") && scope.ends_with(":pull"));
+                    scope.filter(|scope| scope.starts_with("repository:") && scope.ends_with(&allowed));
                 query.append_pair("scope", asked.filter(|scope| !scope.contains(' ')).unwrap_or(&own));
             }
         }
@@ -185,6 +205,7 @@ impl Session<'_> {
             accept: "application/json",
             authorization: basic,
             max_bytes: TOKEN_BYTES,
+            content: None,
         };
         let answer = exchange(self.http, request).await?;
         self.note_pause(&url, &answer)?;
@@ -226,7 +247,7 @@ impl Session<'_> {
 
     /// Remembers how long the server wants to be left alone.
     fn note_pause(&self, server: &Url, answer: &Answer) -> Result<(), Error> {
-        let after = retry_after(&answer.headers, Timestamp::now());
+        let after = http::retry_after(&answer.headers, Timestamp::now());
         let busy = match answer.status {
             StatusCode::TOO_MANY_REQUESTS => true,
             StatusCode::SERVICE_UNAVAILABLE => after.is_some(),
@@ -255,19 +276,6 @@ struct Token {
 fn place(server: &Url) -> String {
     let host = server.host_str().unwrap_or_default();
     server.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// `Retry-After`: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let pause = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-            Duration::try_from(date.duration_since(now)).unwrap_or_default()
-        }
-    };
-    Some(pause.min(LONGEST_PAUSE))
 }
 
 /// The code of a registry's refusal: its message is anybody's text, and is not told.
@@ -300,26 +308,6 @@ pub fn timed_out(base: &Url, limit: Duration) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        for (text, expected) in [
-            ("7", Some(7)),
-            (" 120 ", Some(120)),
-            ("Fri, 02 Jan 2026 03:05:05 GMT", Some(60)),
-            ("Fri, 02 Jan 2025 03:05:05 GMT", None),
-            ("Thu, 02 Jan 2025 03:05:05 GMT", Some(0)),
-            ("99999999999", Some(3600)),
-            ("soon", None),
-            ("-1", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
-        }
-    }
 
     #[test]
     fn only_codes_are_told_of_a_refusal() {

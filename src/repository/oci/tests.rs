@@ -432,6 +432,25 @@ async fn the_last_answer_counts_while_the_registry_is_away() {
 }
 
 #[tokio::test]
+async fn the_last_answer_survives_a_restart() {
+    let (server, dir) = (registry(|_, _| None).await, tempfile::tempdir().unwrap());
+    let mut repository = repository(&oci(&server));
+    repository.spec.insecure = true;
+    let restarted = async |repository: &crate::api::ChartRepository| {
+        let sources = Repositories::new(Options { cache_dir: Some(dir.path().to_owned()), ..options() });
+        sources.restore(repository, RepositorySecrets::default()).await.unwrap();
+        sources.resolve(&chart("web", "^1"), Some(repository), NOW).await
+    };
+    let before = restarted(&repository).await.unwrap();
+    server.stop();
+    let after = restarted(&repository).await.unwrap();
+    assert_eq!(before.digest, after.digest);
+    assert_eq!(after.stale.unwrap().reason(), Reason::ChartUnavailable);
+    repository.spec.suspend = true;
+    assert!(restarted(&repository).await.unwrap().stale.is_none(), "a suspended source is not asked");
+}
+
+#[tokio::test]
 async fn a_repository_is_ready_when_its_registry_answers_and_takes_the_credentials() {
     async fn refresh(server: &Server, password: bool) -> Result<bool, SourceError> {
         let (mut repository, secrets) = match password {

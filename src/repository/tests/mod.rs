@@ -372,7 +372,9 @@ async fn a_direct_address_is_asked_again_in_its_time() {
         }
     })
     .await;
-    let sources = repositories();
+    let dir = tempfile::tempdir().unwrap();
+    let begun = || Repositories::new(Options { cache_dir: Some(dir.path().to_owned()), ..options() });
+    let sources = begun();
     let reference = direct(format!("{}/web-1.0.0.tgz", server.url()));
     let mut seen = Vec::new();
     for max_age in [60, 60, 0, 60, 0, 0] {
@@ -382,6 +384,8 @@ async fn a_direct_address_is_asked_again_in_its_time() {
     let expected = [("1.0.0", false); 4].into_iter().chain([("1.0.1", false), ("1.0.1", true)]);
     assert_eq!(seen, expected.map(|(version, stale)| (version.to_owned(), stale)).collect::<Vec<_>>());
     assert_eq!(server.count("get"), 4);
+    let restarted = begun().resolve(&reference, None, Duration::ZERO).await.unwrap();
+    assert_eq!((&*restarted.version, restarted.stale.is_some()), ("1.0.1", true));
 
     for (version, reason) in [("1.0.1", None), ("^1", None), ("2", Some(Reason::VersionNotFound))] {
         let reference = ChartReference { version: Some(version.to_owned()), ..reference.clone() };

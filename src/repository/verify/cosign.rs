@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Data, Error, Verified};
 use crate::repository::credentials;
@@ -47,18 +47,19 @@ enum Algorithm {
     Ed25519,
 }
 
-/// A signature as it was found beside a chart.
-#[derive(Clone, Debug)]
+/// A signature as it was found beside a chart. All of it is JSON, and so text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Evidence {
     /// A document and its signature.
     Simple {
         /// The document.
-        payload: Vec<u8>,
+        payload: String,
         /// In base64.
         signature: String,
     },
     /// A bundle: a statement in an envelope with its signature.
-    Bundle(Vec<u8>),
+    Bundle(String),
 }
 
 #[derive(Deserialize)]
@@ -142,17 +143,17 @@ impl Keys {
         let decoded = |text: &str| STANDARD.decode(text).map_err(|_| malformed("it is not base64"));
         let (signer, named) = match evidence {
             Evidence::Simple { payload, signature } => {
-                let signer = self.signer(payload, &decoded(signature)?)?;
+                let signer = self.signer(payload.as_bytes(), &decoded(signature)?)?;
                 let simple: Simple =
-                    serde_json::from_slice(payload).map_err(|_| malformed("it does not name an image"))?;
+                    serde_json::from_str(payload).map_err(|_| malformed("it does not name an image"))?;
                 if simple.critical.kind != "cosign container image signature" {
                     return Err(malformed("it is of another kind"));
                 }
                 (signer, vec![simple.critical.image.digest])
             }
-            Evidence::Bundle(bytes) => {
+            Evidence::Bundle(text) => {
                 let bundle: Bundle =
-                    serde_json::from_slice(bytes).map_err(|_| malformed("it has no envelope"))?;
+                    serde_json::from_str(text).map_err(|_| malformed("it has no envelope"))?;
                 let Envelope { payload, payload_type, signatures } = bundle.envelope;
                 let payload = decoded(&payload)?;
                 let signed = pre_authentication(&payload_type, &payload);
@@ -278,8 +279,8 @@ mod tests {
             "image": {"docker-manifest-digest": digest.to_string()},
             "type": "cosign container image signature",
         }, "optional": null});
-        let payload = payload.to_string().into_bytes();
-        Evidence::Simple { signature: STANDARD.encode(sign(&payload)), payload }
+        let payload = payload.to_string();
+        Evidence::Simple { signature: STANDARD.encode(sign(payload.as_bytes())), payload }
     }
 
     fn bundle(sign: &Sign, predicate: &str, digest: Digest) -> Evidence {
@@ -294,7 +295,7 @@ mod tests {
         let envelope = serde_json::json!({
             "payload": STANDARD.encode(&payload), "payloadType": kind, "signatures": [{"sig": signature}],
         });
-        Evidence::Bundle(serde_json::json!({"dsseEnvelope": envelope}).to_string().into_bytes())
+        Evidence::Bundle(serde_json::json!({"dsseEnvelope": envelope}).to_string())
     }
 
     #[test]
@@ -320,15 +321,14 @@ mod tests {
         let (public, sign) = pairs().remove(0);
         let trusted = keys(&[&public]);
         let Evidence::Simple { payload, signature } = simple(&sign, digest) else { panic!() };
-        let mut changed = payload.clone();
-        changed[20] ^= 1;
+        let changed = payload.replacen("identity", "identitY", 1);
         let changed = Evidence::Simple { payload: changed, signature };
         assert_eq!(trusted.verify(&changed, digest), Err(Error::NotTrusted { what: WHAT }));
         for evidence in [
             Evidence::Simple { payload, signature: "%".to_owned() },
-            Evidence::Simple { payload: b"{}".to_vec(), signature: STANDARD.encode(sign(b"{}")) },
+            Evidence::Simple { payload: "{}".to_owned(), signature: STANDARD.encode(sign(b"{}")) },
             bundle(&sign, "https://spdx.dev/Document", digest),
-            Evidence::Bundle(b"{}".to_vec()),
+            Evidence::Bundle("{}".to_owned()),
         ] {
             assert!(
                 matches!(trusted.verify(&evidence, digest), Err(Error::Malformed { .. })),

@@ -17,7 +17,7 @@ use super::cosign;
 use crate::api::{ChartRepository, LocalSecretReference, Reason, Verify, VerifyKeys};
 use crate::cluster::chain;
 use crate::repository::digest::Digest;
-use crate::repository::{Error, Repositories, RepositorySecrets, ResolvedChart};
+use crate::repository::{Error, Options, Repositories, RepositorySecrets, ResolvedChart};
 
 const LATER: Duration = Duration::from_secs(600);
 
@@ -62,6 +62,8 @@ impl Signer {
 enum Place {
     Tag,
     Referrers,
+    /// A tag in which cosign keeps a list where the registry has none, and does not say what is on it.
+    OwnList,
     Nowhere,
 }
 
@@ -80,7 +82,10 @@ async fn registry(signer: &Signer, place: Place) -> Server {
     let (signature, payload) = signer.sign(digest);
     let referrers = json!({"manifests": [{
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "artifactType": "application/vnd.dev.cosign.artifact.sig.v1+json",
+        "artifactType": match place {
+            Place::OwnList => "application/vnd.oci.empty.v1+json",
+            _ => "application/vnd.dev.cosign.artifact.sig.v1+json",
+        },
         "digest": Digest::of(&signature).to_string(),
         "size": signature.len(),
     }]});
@@ -90,8 +95,12 @@ async fn registry(signer: &Signer, place: Place) -> Server {
         (format!("{base}/blobs/{}", Digest::of(&archive)), archive),
         (format!("{base}/blobs/{}", Digest::of(&payload)), payload),
     ]);
-    if place == Place::Referrers {
-        answers.insert(format!("{base}/referrers/{digest}"), referrers.to_string().into_bytes());
+    if matches!(place, Place::Referrers | Place::OwnList) {
+        let list = match place {
+            Place::OwnList => format!("{base}/manifests/sha256-{}", digest.hex()),
+            _ => format!("{base}/referrers/{digest}"),
+        };
+        answers.insert(list, referrers.to_string().into_bytes());
         answers.insert(format!("{base}/manifests/{}", Digest::of(&signature)), signature.clone());
     }
     if place == Place::Tag {
@@ -123,7 +132,9 @@ async fn resolve(sources: &Repositories, repository: &ChartRepository) -> Result
 #[tokio::test]
 async fn a_cosign_signature_is_found_under_its_tag_and_among_the_referrers() {
     let signer = Signer::new();
-    for (place, good) in [(Place::Tag, true), (Place::Referrers, true), (Place::Nowhere, false)] {
+    for (place, good) in
+        [(Place::Tag, true), (Place::Referrers, true), (Place::OwnList, true), (Place::Nowhere, false)]
+    {
         let server = registry(&signer, place).await;
         let (sources, repository) = (Repositories::new(options()), with_cosign(&server));
         sources.restore(&repository, signer.secrets()).await.unwrap();
@@ -143,6 +154,30 @@ async fn a_cosign_signature_is_found_under_its_tag_and_among_the_referrers() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_good_is_checked_again_after_a_restart_from_the_disk() {
+    let (signer, dir) = (Signer::new(), tempfile::tempdir().unwrap());
+    let server = registry(&signer, Place::Tag).await;
+    let repository = with_cosign(&server);
+    let restarted = async |secrets| {
+        let cache_dir = Some(dir.path().to_owned());
+        let sources = Repositories::new(Options { cache_dir, ..options() });
+        sources.restore(&repository, secrets).await.unwrap();
+        resolve(&sources, &repository).await
+    };
+    for _ in 0..2 {
+        assert_eq!(restarted(signer.secrets()).await.unwrap().verified.len(), 1);
+        assert_eq!((server.count(".sig"), server.count("/blobs/")), (1, 2), "signature, document, archive");
+    }
+    for note in std::fs::read_dir(dir.path().join("notes")).unwrap() {
+        std::fs::write(note.unwrap().path(), "{\"cosign\": {\"bundle\": \"{}\"}}").unwrap();
+    }
+    restarted(signer.secrets()).await.unwrap();
+    assert_eq!(server.count(".sig"), 2, "what was changed is fetched anew");
+    let error = restarted(Signer::new().secrets()).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::VerificationFailed, "the keys are others");
 }
 
 #[tokio::test]

@@ -2,12 +2,10 @@
 //!
 //! Nothing is ever written to disk, and links are read as empty files, so an archive can reach nothing outside itself.
 
-use std::io::{self, BufReader, Read};
-use std::sync::Arc;
+use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
-
-use super::{Error, Limits, load};
+use super::inflate::Inflated;
+use super::{Bytes, Error, Limits, load};
 
 /// The files of an archive, or of a directory, before they are sorted into a chart.
 #[derive(Clone, Debug)]
@@ -15,7 +13,7 @@ pub(super) struct RawFile {
     /// Path below the chart's folder, with `/`.
     pub(super) name: String,
     /// Content without a byte order mark, as a chart keeps it.
-    pub(super) data: Arc<[u8]>,
+    pub(super) data: Bytes,
 }
 
 /// What is left of the limits; one budget for an archive and the archives inside it.
@@ -66,12 +64,6 @@ impl Budget {
     }
 }
 
-/// How much is inflated at a time.
-const STREAM_BUFFER: usize = 64 << 10;
-
-/// How much memory a file gets before any of it has been read.
-const MAX_RESERVED: usize = 1 << 20;
-
 /// Reads the files of a gzipped tar.
 ///
 /// # Compatibility
@@ -85,14 +77,12 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<Vec<RawFile>, Er
     }
     // The whole stream is bounded, headers and skipped entries included: a bomb of directories has no file bytes.
     // Tar adds at most two blocks a file, long names a few more.
-    let stream_limit = budget.bytes_left().saturating_add(budget.files as u64 * 4096).saturating_add(1 << 20);
-    let stream = Bounded { inner: MultiGzDecoder::new(bytes), left: stream_limit };
-    // Tar reads headers block by block, and every call of the inflater copies its window.
-    let mut archive = tar::Archive::new(BufReader::with_capacity(STREAM_BUFFER, stream));
+    let limit = budget.bytes_left().saturating_add(budget.files as u64 * 4096).saturating_add(1 << 20);
+    let inflated = Inflated::new(bytes, usize::try_from(limit).unwrap_or(usize::MAX));
+    let whole = inflated.data.clone();
+    let mut archive = tar::Archive::new(inflated);
     let mut files = Vec::new();
-    // One for all files: each is then copied into exactly what it needs.
-    let mut data = Vec::new();
-    for entry in archive.entries().map_err(|source| broken(source, budget))? {
+    for entry in archive.entries_with_seek().map_err(|source| broken(source, budget))? {
         let mut entry = entry.map_err(|source| broken(source, budget))?;
         let kind = entry.header().entry_type();
         if kind.is_dir() || kind.is_pax_global_extensions() || kind.is_pax_local_extensions() {
@@ -103,18 +93,25 @@ pub(super) fn read(bytes: &[u8], budget: &mut Budget) -> Result<Vec<RawFile>, Er
             continue;
         }
         let name = inner_path(&path)?;
-        data.clear();
-        if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-            let left = budget.bytes_left();
-            if entry.size() > left {
-                return Err(budget.too_large());
-            }
-            // What the header promises need not be there.
-            data.reserve(usize::try_from(entry.size()).unwrap_or(usize::MAX).min(MAX_RESERVED));
-            (&mut entry).take(left).read_to_end(&mut data).map_err(|source| broken(source, budget))?;
+        let left = budget.bytes_left();
+        let has_content = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
+        if has_content && entry.size() > left {
+            return Err(budget.too_large());
         }
+        let data = if kind.is_gnu_sparse() {
+            let mut data = Vec::new();
+            (&mut entry).take(left).read_to_end(&mut data).map_err(|source| broken(source, budget))?;
+            Bytes::from(data)
+        } else if has_content {
+            // Where less is left than the header promises, going on to the next entry fails.
+            let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+            let start = entry.raw_file_position();
+            whole.slice(within(start)..within(start.saturating_add(entry.size())))
+        } else {
+            Bytes::default()
+        };
         budget.take(data.len() as u64)?;
-        files.push(RawFile { name, data: without_bom(&data).into() });
+        files.push(RawFile { name, data: without_bom(&data) });
     }
     if files.is_empty() {
         return Err(Error::EmptyArchive);
@@ -169,8 +166,10 @@ pub(super) fn clean(path: &str) -> String {
     if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
 }
 
-pub(super) fn without_bom(data: &[u8]) -> &[u8] {
-    data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data)
+/// The bytes after a byte order mark.
+pub(super) fn without_bom(data: &Bytes) -> Bytes {
+    let mark = if data.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    data.slice(mark..data.len())
 }
 
 fn broken(source: io::Error, budget: &Budget) -> Error {
@@ -178,21 +177,6 @@ fn broken(source: io::Error, budget: &Budget) -> Error {
         budget.too_large()
     } else {
         Error::ReadArchive { source }
-    }
-}
-
-/// Fails, instead of ending, after `left` bytes: a cut archive must not pass for a whole one.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.left =
-            self.left.checked_sub(n as u64).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        Ok(n)
     }
 }
 

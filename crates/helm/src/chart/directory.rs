@@ -52,7 +52,7 @@ fn load_dir(path: &Path, limits: &Limits) -> Result<Chart, Error> {
     let chart_yaml = path.join("Chart.yaml");
     let text = fs::read(&chart_yaml)
         .map_err(|source| Error::UndetectedChart { path: path.to_string_lossy().into_owned(), source })?;
-    load::check_api_version(without_bom(&text))?;
+    load::check_api_version(&without_bom(&text.into()))?;
     let ignore_file = path.join(".helmignore");
     let rules = match fs::read(&ignore_file) {
         Ok(text) => Rules::parse(&String::from_utf8_lossy(&text))?,
@@ -106,7 +106,7 @@ impl Walk {
             .and_then(|file| file.take(left.saturating_add(1)).read_to_end(&mut data))
             .map_err(|source| read_error(path, source))?;
         self.budget.take(data.len() as u64)?;
-        self.files.push(RawFile { name, data: without_bom(&data).into() });
+        self.files.push(RawFile { name, data: without_bom(&data.into()) });
         Ok(())
     }
 }

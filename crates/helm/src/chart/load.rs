@@ -16,8 +16,7 @@ use crate::values::Values;
 /// As Helm v4 `pkg/chart/v2/loader/load.go:LoadFiles`, but for the order of the charts in `charts/`: by name here,
 /// random in Go.
 pub(super) fn from_files(files: Vec<RawFile>, budget: &mut Budget) -> Result<Chart, Error> {
-    let chart_yaml = files.iter().find(|file| file.name == "Chart.yaml");
-    if let Some(file) = chart_yaml {
+    if let Some(file) = files.iter().find(|file| file.name == "Chart.yaml") {
         check_api_version(&file.data)?;
     }
     build(files, budget)
@@ -137,7 +136,8 @@ fn read_lock(file: &'static str, text: &[u8]) -> Result<Option<Lock>, Error> {
     Lock::parse(text).map_err(|message| Error::Parse { file, message })
 }
 
-/// Refuses charts of a format that Helm 4 does not install.
+/// Reads the field by which Helm chooses a loader, as it does before anything else. Whether there is a loader for what
+/// it says depends on the Helm that is asked for: [`Chart::check_installable`] decides that.
 pub(super) fn check_api_version(text: &[u8]) -> Result<(), Error> {
     let parse = |message| Error::Parse { file: "Chart.yaml", message };
     let document = pintle_goyaml::parse(text).map_err(|error| parse(error.to_string()))?;
@@ -148,12 +148,7 @@ pub(super) fn check_api_version(text: &[u8]) -> Result<(), Error> {
         pintle_goyaml::Value::Object(object) => decoder.string(object, "apiVersion", &mut version),
         other => decoder.not_object(other, "loader.chartBase"),
     }
-    decoder.finish().map_err(parse)?;
-    match version.as_str() {
-        "" | "v1" | "v2" => Ok(()),
-        "v3" => Err(Error::InvalidApiVersion),
-        _ => Err(Error::UnsupportedVersion),
-    }
+    decoder.finish().map_err(parse)
 }
 
 fn chart_file(file: RawFile) -> ChartFile {
@@ -173,6 +168,7 @@ pub(crate) fn from_texts(files: &[(&str, &str)]) -> Result<Chart, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Compat;
 
     const CHART: (&str, &str) = ("Chart.yaml", "apiVersion: v2\nname: lab\nversion: 0.1.0\n");
 
@@ -198,7 +194,6 @@ mod tests {
                 vec![],
                 "validation: chart.metadata.version \"abc\" is invalid",
             ),
-            ("chart.06", "apiVersion: v3\nname: lab\nversion: 0.1.0\n", vec![], "invalid chart apiVersion"),
             (
                 "chart.08",
                 "apiVersion: v2\nname: ../x\nversion: 0.1.0\n",
@@ -271,7 +266,7 @@ mod tests {
         assert_eq!(names, ["requirements.yaml", "crds/b.yaml", "crds/read.me", "charts/kid-0.1.0.tgz.prov"]);
         let crds: Vec<_> = chart.crds().into_iter().map(|crd| crd.path).collect();
         assert_eq!(crds, ["lab/crds/b.yaml", "lab/charts/kid/crds/a.yml"]);
-        assert_eq!(chart.check_installable().map_err(|e| e.to_string()), Ok(()));
+        assert_eq!(chart.check_installable(Compat::V4).map_err(|e| e.to_string()), Ok(()));
         assert_eq!(chart.dependencies[0].metadata.api_version, "v1");
     }
 
@@ -282,12 +277,23 @@ mod tests {
             "apiVersion: v2\nname: lab\nversion: 0.1.0\ndependencies: [{name: q, version: 1}, {name: r, version: 1}]\n",
         )])
         .unwrap();
-        assert!(
-            chart
-                .check_installable()
-                .unwrap_err()
-                .to_string()
-                .ends_with("missing in charts/ directory: q, r")
-        );
+        let missing = "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: q, r";
+        for (compat, message) in [
+            (Compat::V4, missing.to_owned()),
+            (Compat::V3, missing.replacen("an error", "An error", 1).replace('\'', "`")),
+        ] {
+            assert_eq!(chart.check_installable(compat).unwrap_err().to_string(), message);
+        }
+    }
+
+    /// `chart.06`; Helm 3 installs whatever the version says.
+    #[test]
+    fn other_formats_are_refused_as_helm_4_does() {
+        for (version, message) in [("v3", "invalid chart apiVersion"), ("v9", "unsupported chart version")] {
+            let text = format!("apiVersion: {version}\nname: lab\nversion: 0.1.0\n");
+            let chart = from_texts(&[("Chart.yaml", &text)]).unwrap();
+            assert_eq!(chart.check_installable(Compat::V4).unwrap_err().to_string(), message);
+            assert!(chart.check_installable(Compat::V3).is_ok(), "{version}");
+        }
     }
 }

@@ -119,15 +119,40 @@ pub struct Dependency {
 pub enum ImportValue {
     /// The table `exports.NAME` of the child.
     Export(String),
-    /// One table to another.
-    Path {
-        /// In the child.
-        child: String,
-        /// In the parent; `.` is its root.
-        parent: String,
-    },
+    /// One table to another: `child` and `parent`, as they were written. The digest of a lock and a package are made
+    /// of that, not of what it means.
+    Table(BTreeMap<String, Value>),
     /// What Helm skips.
     Other(Value),
+}
+
+impl ImportValue {
+    /// The path in the child, and the one in the parent, where `.` is the root; none for what Helm skips.
+    ///
+    /// # Compatibility
+    /// As Helm v4 `pkg/chart/v2/util/dependencies.go:processImportValues`: Go's `fmt.Sprintf("%v", …)` of what stands
+    /// there, so that a side that is missing is `<nil>`.
+    pub(crate) fn paths(&self) -> Option<(String, String)> {
+        let text = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => "<nil>".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Bool(value)) => value.to_string(),
+            Some(Value::Int(value)) => value.to_string(),
+            Some(Value::Float(value)) => crate::decode::go_float(*value),
+            Some(_) => String::new(),
+        };
+        match self {
+            Self::Export(name) => Some((format!("exports.{name}"), ".".to_owned())),
+            Self::Table(table) => Some((text(table.get("child")), text(table.get("parent")))),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The import of these two paths.
+    pub(crate) fn of_paths(child: &str, parent: &str) -> Self {
+        let text = |text: &str| Value::String(text.to_owned());
+        Self::Table([("child".to_owned(), text(child)), ("parent".to_owned(), text(parent))].into())
+    }
 }
 
 /// `Chart.lock`.
@@ -314,20 +339,9 @@ fn read_dependencies(
 }
 
 fn import_value(value: &Value) -> ImportValue {
-    // Go: `fmt.Sprintf("%v", …)` of what stands there; a missing side becomes `<nil>`.
-    let text = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => "<nil>".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Bool(value)) => value.to_string(),
-        Some(Value::Int(value)) => value.to_string(),
-        Some(Value::Float(value)) => crate::decode::go_float(*value),
-        Some(_) => String::new(),
-    };
     match value {
         Value::String(name) => ImportValue::Export(name.clone()),
-        Value::Object(object) => {
-            ImportValue::Path { child: text(object.get("child")), parent: text(object.get("parent")) }
-        }
+        Value::Object(table) => ImportValue::Table(table.clone()),
         other => ImportValue::Other(other.clone()),
     }
 }

@@ -8,6 +8,7 @@
 mod archive;
 mod directory;
 mod ignore;
+mod inflate;
 mod load;
 mod metadata;
 mod path_match;
@@ -16,12 +17,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::Compat;
 use crate::render::ParsedTemplates;
 use crate::values::Values;
 
 #[cfg(test)]
 pub(crate) use load::from_texts;
 pub use metadata::{Dependency, ImportValue, Lock, Maintainer, Metadata};
+pub use pintle_gotemplate::Bytes;
 pub use path_match::{BadPattern, path_match};
 
 /// A chart with the charts it depends on.
@@ -38,9 +41,9 @@ pub struct Chart {
     /// The defaults, parsed.
     pub values: Arc<Values>,
     /// `values.yaml` as it was written.
-    pub values_text: Option<Arc<[u8]>>,
+    pub values_text: Option<Bytes>,
     /// `values.schema.json`.
-    pub schema: Option<Arc<[u8]>>,
+    pub schema: Option<Bytes>,
     /// The charts under `charts/`.
     pub dependencies: Vec<Chart>,
     /// The templates of the whole tree, parsed at the first render; clones share it.
@@ -53,7 +56,7 @@ pub struct ChartFile {
     /// Its path inside the chart, with `/`.
     pub name: Arc<str>,
     /// Its content.
-    pub data: Arc<[u8]>,
+    pub data: Bytes,
 }
 
 /// A custom resource definition of `crds/`: applied before anything else, never templated.
@@ -113,15 +116,26 @@ impl Chart {
         }
     }
 
-    /// Checks that the chart can be installed: it is no library, and what it depends on is there.
+    /// Checks that the chart can be installed: its format is known, it is no library, and what it depends on is there.
     ///
     /// # Errors
-    /// [`Error::NotInstallable`], [`Error::MissingDependencies`], with Helm's texts.
-    pub fn check_installable(&self) -> Result<(), Error> {
+    /// [`Error::UnsupportedVersion`], [`Error::NotInstallable`], [`Error::MissingDependencies`],
+    /// [`Error::InvalidApiVersion`], with Helm's texts.
+    ///
+    /// # Compatibility
+    /// As Helm v4 `pkg/chart/loader/load.go` and `pkg/cmd/install.go:runInstall`; Helm 3 takes every `apiVersion`.
+    pub fn check_installable(&self, compat: Compat) -> Result<(), Error> {
+        let format = match (compat, self.metadata.api_version.as_str()) {
+            (Compat::V3, _) | (Compat::V4, "v1" | "v2") => Ok(()),
+            // Helm 4 can read it, so that what it says of the chart comes first.
+            (Compat::V4, "v3") => Err(Error::InvalidApiVersion),
+            (Compat::V4, _) => return Err(Error::UnsupportedVersion),
+        };
         if !matches!(self.metadata.kind.as_str(), "" | "application") {
             return Err(Error::NotInstallable { kind: self.metadata.kind.clone() });
         }
-        self.check_dependencies()
+        self.check_dependencies_as(compat)?;
+        format
     }
 
     /// Checks that what the chart depends on is there.
@@ -129,6 +143,10 @@ impl Chart {
     /// # Errors
     /// [`Error::MissingDependencies`].
     pub fn check_dependencies(&self) -> Result<(), Error> {
+        self.check_dependencies_as(Compat::V4)
+    }
+
+    fn check_dependencies_as(&self, compat: Compat) -> Result<(), Error> {
         let missing: Vec<&str> = self
             .metadata
             .dependencies
@@ -139,7 +157,7 @@ impl Chart {
         if missing.is_empty() {
             Ok(())
         } else {
-            Err(Error::MissingDependencies { names: missing.join(", ") })
+            Err(Error::MissingDependencies { names: missing.join(", "), compat })
         }
     }
 }
@@ -294,11 +312,15 @@ pub enum Error {
     },
     /// Dependencies are named but not there.
     #[error(
-        "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {names}"
+        "{} error occurred while checking for chart dependencies. You may need to run {} to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {names}",
+        match compat { Compat::V3 => "An", Compat::V4 => "an" },
+        match compat { Compat::V3 => "`helm dependency build`", Compat::V4 => "'helm dependency build'" }
     )]
     MissingDependencies {
         /// Their names, joined by commas.
         names: String,
+        /// Whose words.
+        compat: Compat,
     },
     /// `**` in `.helmignore`.
     #[error("double-star (**) syntax is not supported")]

@@ -14,7 +14,7 @@ use super::convert;
 use super::files::Files;
 use super::{Capabilities, Engine, ReleaseFacts};
 use crate::Compat;
-use crate::chart::{Chart, ImportValue, Metadata};
+use crate::chart::{Bytes, Chart, ImportValue, Metadata};
 use crate::values::Values;
 
 /// A template file, ready to be parsed and executed.
@@ -22,7 +22,7 @@ pub(super) struct Template {
     /// `lab/charts/kid/templates/x.yaml`.
     pub(super) name: String,
     /// Its text.
-    pub(super) text: std::sync::Arc<[u8]>,
+    pub(super) text: Bytes,
     /// The context of its chart.
     pub(super) dot: Value,
     /// What renders it.
@@ -157,12 +157,10 @@ pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
     let dependencies = metadata.dependencies.iter().map(|dependency| {
         let imports = dependency.import_values.iter().map(|import| match import {
             ImportValue::Export(name) => Value::string(name),
-            ImportValue::Path { child, parent } => Value::Map(Map::typed(
+            // Helm: what is left after the imports is a `map[string]string`.
+            ImportValue::Table(table) => Value::Map(Map::typed(
                 MapType::String,
-                Entries::from([
-                    ("child".into(), Value::string(child)),
-                    ("parent".into(), Value::string(parent)),
-                ]),
+                table.iter().map(|(key, value)| (key.into(), convert::value(value))).collect(),
             )),
             ImportValue::Other(other) => convert::value(other),
         });

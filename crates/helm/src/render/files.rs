@@ -13,14 +13,14 @@ use pintle_sprig::NilSlice;
 use super::capabilities::{no_args, one_string};
 use super::convert;
 use super::glob::Glob;
-use crate::chart::Chart;
+use crate::chart::{Bytes, Chart};
 
 /// `engine.files`.
 ///
 /// # Compatibility
 /// As Helm v4 `pkg/engine/files.go`.
 #[derive(Clone, Default)]
-pub(super) struct Files(BTreeMap<Arc<str>, Arc<[u8]>>);
+pub(super) struct Files(BTreeMap<Arc<str>, Bytes>);
 
 impl Files {
     pub(super) fn of(chart: &Chart) -> Self {

@@ -154,8 +154,7 @@ fn import(chart: &mut Chart, rules: Rules, warnings: &mut Vec<String>) -> Result
     let values = with_defaults(chart, &none, rules, warnings)?;
     let imported = Table::default();
     for (dependency, imports) in chart.metadata.dependencies.iter().zip(&normalised) {
-        for import in imports {
-            let ImportValue::Path { child, parent } = import else { continue };
+        for (child, parent) in imports {
             match values.table(&format!("{}.{child}", dependency.name)) {
                 None => warnings.push(format!("ImportValues missing table {child} of {}", dependency.name)),
                 Some(table) => {
@@ -172,21 +171,16 @@ fn import(chart: &mut Chart, rules: Rules, warnings: &mut Vec<String>) -> Result
     let own = own.to_values()?;
     chart.values = Arc::new(own);
     for (dependency, imports) in chart.metadata.dependencies.iter_mut().zip(normalised) {
-        dependency.import_values = imports;
+        let imports = imports.iter().map(|(child, parent)| ImportValue::of_paths(child, parent));
+        dependency.import_values = imports.collect();
     }
     Ok(())
 }
 
-/// The imports of each dependency, all with both paths; without those that Helm skips.
-fn normalised_imports(chart: &Chart) -> Vec<Vec<ImportValue>> {
-    let normalise = |import: &ImportValue| match import {
-        ImportValue::Export(name) => {
-            Some(ImportValue::Path { child: format!("exports.{name}"), parent: ".".to_owned() })
-        }
-        ImportValue::Path { .. } => Some(import.clone()),
-        ImportValue::Other(_) => None,
-    };
-    let imports = |dependency: &Dependency| dependency.import_values.iter().filter_map(normalise).collect();
+/// The imports of each dependency: the paths in the child and in the parent, without those that Helm skips.
+fn normalised_imports(chart: &Chart) -> Vec<Vec<(String, String)>> {
+    let imports =
+        |dependency: &Dependency| dependency.import_values.iter().filter_map(ImportValue::paths).collect();
     chart.metadata.dependencies.iter().map(imports).collect()
 }
 

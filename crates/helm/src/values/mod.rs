@@ -295,6 +295,16 @@ pub enum Error {
     Schema(String),
 }
 
+impl Error {
+    /// The text, in the words of the Helm that is asked for: Helm 3 does not say that it reads documents.
+    pub(crate) fn as_helm(&self, compat: Compat) -> String {
+        match (self, compat) {
+            (Self::ParseDocument { message }, Compat::V3) => message.clone(),
+            _ => self.to_string(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

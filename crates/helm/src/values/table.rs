@@ -172,8 +172,7 @@ pub(super) fn coalesce_tables<'v>(
     }
     let mut set_in_source = BTreeSet::new();
     for (key, node) in source.entries() {
-        // Helm 3 deletes the key whatever the chart's own default is.
-        if !node.is_null() || rules.compat == Compat::V3 {
+        if !node.is_null() {
             set_in_source.insert(key);
         }
     }

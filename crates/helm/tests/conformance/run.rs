@@ -65,6 +65,7 @@ fn with_args(chart: &Path, namespace: &str, args: &[String]) -> Result<Template,
             "--skip-tests" => template.skip_tests = true,
             "--is-upgrade" => template.is_upgrade = true,
             "--skip-schema-validation" => template.skip_schema_validation = true,
+            "--name-template" => template.name_template = Some(value()?),
             _ => return Err(format!("unknown flag: {flag}")),
         }
     }

@@ -7,8 +7,10 @@ mod violations;
 
 use std::collections::{BTreeMap, HashSet};
 
-use jsonschema::{Draft, Retrieve, Uri};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, ReferencingError, Retrieve, Uri, ValidationError};
 use pintle_goyaml::Value;
+use pintle_sprig::json;
 use serde_json::Value as Json;
 
 use super::{Error, Values};
@@ -31,7 +33,6 @@ fn check_section(chart: &Chart, section: &BTreeMap<String, Value>, text: &mut St
         text.push_str(chart.name());
         text.push_str(":\n");
         text.push_str(&violations);
-        text.push('\n');
     }
     for dependency in &chart.dependencies {
         match section.get(dependency.name()) {
@@ -66,25 +67,78 @@ impl Retrieve for NoRetrieval {
     }
 }
 
+/// What Helm calls the schema of a chart.
+const URL: &str = "file:///values.schema.json";
+
 /// Checks one chart's view; the lines say what is wrong.
 fn check_one(schema: &[u8], values: &Json) -> Result<(), String> {
-    let schema: Json = serde_json::from_slice(schema).map_err(|error| error.to_string())?;
+    let schema = read(schema)?;
     if refers_to_itself(&schema) {
         return Err("the schema refers to itself without end".to_owned());
     }
     let draft = Draft::default().detect(&schema);
+    check_schema(&schema, draft)?;
     // The library that Helm uses asserts formats in the old drafts only.
     let formats = matches!(draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7);
     let validator = jsonschema::options()
-        .with_base_uri("file:///values.schema.json")
+        .with_base_uri(URL)
         .with_retriever(NoRetrieval)
         .should_validate_formats(formats)
         .build(&schema)
-        .map_err(|error| {
-            format!("{:?} is not valid against metaschema: {error}", "file:///values.schema.json#")
-        })?;
+        .map_err(|error| unusable(&error))?;
     let errors: Vec<_> = validator.iter_errors(values).map(|error| error.to_owned()).collect();
-    if errors.is_empty() { Ok(()) } else { Err(violations::describe(&errors, &schema)) }
+    if errors.is_empty() { Ok(()) } else { Err(violations::describe(&errors, &schema) + "\n") }
+}
+
+/// Reads the schema; errors are those of Go's `json.Decoder`.
+fn read(text: &[u8]) -> Result<Json, String> {
+    serde_json::from_slice(text).map_err(|error| {
+        let (_, in_go) = json::decode(text, json::Target::Any);
+        match in_go.as_deref() {
+            Some("unexpected end of JSON input") if text.trim_ascii().is_empty() => "EOF".to_owned(),
+            Some("unexpected end of JSON input") => "unexpected EOF".to_owned(),
+            Some(message) if message.ends_with(" after top-level value") => {
+                "invalid character after top-level value".to_owned()
+            }
+            Some(message) => message.to_owned(),
+            // Only ours has a limit, on nesting.
+            None => error.to_string(),
+        }
+    })
+}
+
+/// Checks the schema itself against the schema of schemas.
+fn check_schema(schema: &Json, draft: Draft) -> Result<(), String> {
+    let url = match draft {
+        Draft::Draft4 => "http://json-schema.org/draft-04/schema#",
+        Draft::Draft6 => "http://json-schema.org/draft-06/schema#",
+        Draft::Draft7 => "http://json-schema.org/draft-07/schema#",
+        Draft::Draft201909 => "https://json-schema.org/draft/2019-09/schema#",
+        _ => "https://json-schema.org/draft/2020-12/schema#",
+    };
+    // Of an unknown draft nothing can be fetched; building the validator says so.
+    let Ok(metaschema) = jsonschema::meta::validator_for(schema) else { return Ok(()) };
+    let errors: Vec<_> = metaschema.iter_errors(schema).map(|error| error.to_owned()).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let lines = violations::describe(&errors, &Json::Null);
+    Err(format!(
+        "\"{URL}#\" is not valid against metaschema: jsonschema validation failed with '{url}'\n{lines}"
+    ))
+}
+
+/// Why a schema that is valid by itself cannot be used.
+fn unusable(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        ValidationErrorKind::Referencing(ReferencingError::PointerToNowhere { pointer }) => {
+            format!("json-pointer in \"{URL}#{pointer}\" not found")
+        }
+        ValidationErrorKind::Referencing(ReferencingError::NoSuchAnchor { anchor }) => {
+            format!("anchor in \"{URL}#{anchor}\" not found in schema \"{URL}\"")
+        }
+        _ => format!("\"{URL}#\" is not valid against metaschema: {error}"),
+    }
 }
 
 /// Whether a schema is nothing but a reference that leads back to it.
@@ -143,7 +197,64 @@ mod tests {
 
     fn violations(schema: &str, values: &str) -> String {
         let values = Values::from_yaml(values.as_bytes()).unwrap().to_json();
-        check_one(schema.as_bytes(), &values).err().unwrap_or_default()
+        check_one(schema.as_bytes(), &values).err().unwrap_or_default().trim_end().to_owned()
+    }
+
+    /// Texts printed by helm v4.3.1; the first two are the conformance cases `schema.13` and `schema.17`.
+    #[test]
+    fn broken_schemas_are_refused_in_helms_words() {
+        let metaschema = |draft: &str, lines: &str| {
+            format!(
+                "\"file:///values.schema.json#\" is not valid against metaschema: jsonschema validation failed with '{draft}#'\n{lines}"
+            )
+        };
+        let (new, old) =
+            ("https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema");
+        let types =
+            "value must be one of 'array', 'boolean', 'integer', 'null', 'number', 'object', 'string'";
+        for (schema, expected) in [
+            (
+                r#"{"type":"nonsense"}"#,
+                metaschema(
+                    new,
+                    &format!(
+                        "- at '': 'allOf' failed\n  - at '/type': 'anyOf' failed\n    - at '/type': {types}\n    - at '/type': got string, want array"
+                    ),
+                ),
+            ),
+            (
+                r##"{"properties":{"a":{"$ref":"#/definitions/nope"}}}"##,
+                r#"json-pointer in "file:///values.schema.json#/definitions/nope" not found"#.to_owned(),
+            ),
+            (
+                r#"{"properties":{"a":5}}"#,
+                metaschema(
+                    new,
+                    "- at '': 'allOf' failed\n  - at '/properties/a': got number, want boolean or object",
+                ),
+            ),
+            (
+                r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":3}"#,
+                metaschema(
+                    old,
+                    &format!(
+                        "- at '/type': 'anyOf' failed\n  - at '/type': {types}\n  - at '/type': got number, want array"
+                    ),
+                ),
+            ),
+            (
+                r##"{"$ref":"#nope"}"##,
+                r#"anchor in "file:///values.schema.json#nope" not found in schema "file:///values.schema.json""#
+                    .to_owned(),
+            ),
+            ("", "EOF".to_owned()),
+            ("{", "unexpected EOF".to_owned()),
+            ("{} x", "invalid character after top-level value".to_owned()),
+            (r#"{"a":}"#, "invalid character '}' looking for beginning of value".to_owned()),
+            (r##"{"definitions":{"u":{"$ref":"#/no"}}}"##, String::new()),
+        ] {
+            assert_eq!(violations(schema, "a: 1"), expected, "{schema}");
+        }
     }
 
     /// Texts printed by helm v4.3.1 for the conformance cases `schema.*`.

@@ -1,0 +1,206 @@
+//! The records of all releases, as the watch on their metadata tells of them: whether a release has any, and how its
+//! revisions stand, is known without a request.
+//!
+//! The watch may be behind. So it never says that something may be written; it only spares a look when nothing is to be
+//! done, or when there is nothing to look at. The first write of an action fails when it was wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::ResourceExt;
+use kube_runtime::watcher::Event;
+use pintle_helm::record::{self, Status};
+
+use super::watches::Metadata;
+use crate::release::PART_OF;
+
+/// What is known of all records.
+#[derive(Default)]
+pub struct Records(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Whether the list is whole: not before the first one, nor while it is made anew.
+    is_listed: bool,
+    releases: HashMap<(String, String), Stored>,
+}
+
+/// What there is of one release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Each with the version of its Secret.
+    revisions: BTreeMap<u32, (Status, String)>,
+    parts: BTreeSet<String>,
+}
+
+impl Stored {
+    /// Whether nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.revisions.is_empty() && self.parts.is_empty()
+    }
+
+    /// Whether Secrets hold parts of records.
+    pub fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether `deployed` is the newest revision and the only one that is deployed, and none is to be pruned (`max` of
+    /// them may stay; 0: all).
+    pub fn is_settled_at(&self, deployed: u32, max: usize) -> bool {
+        let all_deployed = self.revisions.values().filter(|(status, _)| *status == Status::Deployed);
+        let newest = self.revisions.last_key_value();
+        newest.is_some_and(|(number, (status, _))| *number == deployed && *status == Status::Deployed)
+            && all_deployed.count() == 1
+            && (max == 0 || self.revisions.len() <= max)
+    }
+}
+
+impl From<Stored> for BTreeMap<u32, String> {
+    fn from(stored: Stored) -> Self {
+        stored.revisions.into_iter().map(|(number, (_, version))| (number, version)).collect()
+    }
+}
+
+impl Records {
+    /// Takes in what the watch tells.
+    pub fn take(&self, event: &Event<Metadata>) {
+        let mut known = self.lock();
+        match event {
+            Event::Init => *known = Known::default(),
+            Event::InitApply(secret) | Event::Apply(secret) => known.put(secret),
+            Event::InitDone => known.is_listed = true,
+            Event::Delete(secret) => known.remove(secret),
+        }
+    }
+
+    /// What is stored of the release `name` in `namespace`; none when that cannot be told.
+    pub fn of(&self, namespace: &str, name: &str) -> Option<Stored> {
+        let known = self.lock();
+        let place = (namespace.to_owned(), name.to_owned());
+        known.is_listed.then(|| known.releases.get(&place).cloned().unwrap_or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn put(&mut self, secret: &Metadata) {
+        let Some(place) = place(secret) else { return };
+        let stored = self.releases.entry(place).or_default();
+        match revision(secret) {
+            Some((number, status)) => {
+                let version = secret.metadata.resource_version.clone().unwrap_or_default();
+                stored.revisions.insert(number, (status, version));
+            }
+            None => drop(stored.parts.insert(secret.name_any())),
+        }
+    }
+
+    fn remove(&mut self, secret: &Metadata) {
+        let Some(place) = place(secret) else { return };
+        let Some(stored) = self.releases.get_mut(&place) else { return };
+        match revision(secret) {
+            Some((number, _)) => drop(stored.revisions.remove(&number)),
+            None => drop(stored.parts.remove(&secret.name_any())),
+        }
+        if stored.is_empty() {
+            self.releases.remove(&place);
+        }
+    }
+}
+
+/// Namespace and name of the release that a Secret is of.
+fn place(secret: &Metadata) -> Option<(String, String)> {
+    let labels = secret.labels();
+    let name = labels.get("name").or_else(|| labels.get(PART_OF))?;
+    Some((secret.namespace().unwrap_or_default(), name.clone()))
+}
+
+/// Number and status of a revision; none of what is no revision's own Secret.
+fn revision(secret: &Metadata) -> Option<(u32, Status)> {
+    let name = secret.name_any();
+    let (_, number) = record::parse_secret_name(&name)?;
+    let status = secret.labels().get("status").cloned().unwrap_or_default();
+    Some((number, serde_json::from_value(status.into()).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: what the watch tells of records.
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn head(number: u32, status: &str) -> Metadata {
+        serde_json::from_value(json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {
+                "namespace": "apps", "name": format!("sh.helm.release.v1.web.v{number}"),
+                "labels": {"name": "web", "owner": "helm", "status": status},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn part(name: &str) -> Metadata {
+        serde_json::from_value(json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {"namespace": "apps", "name": name, "labels": {"owner": "pintle", "pintle.dev/release": "web"}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn nothing_is_told_before_the_list_is_whole() {
+        let records = Records::default();
+        assert_eq!(records.of("apps", "web"), None);
+        records.take(&Event::Init);
+        records.take(&Event::InitApply(head(1, "deployed")));
+        assert_eq!(records.of("apps", "web"), None);
+        records.take(&Event::InitDone);
+        assert!(records.of("apps", "web").is_some_and(|stored| !stored.is_empty()));
+        assert_eq!(records.of("other", "web"), Some(Stored::default()));
+        records.take(&Event::Init);
+        assert_eq!(records.of("apps", "web"), None, "the list is made anew");
+        records.take(&Event::InitDone);
+        assert_eq!(records.of("apps", "web"), Some(Stored::default()), "it has gone meanwhile");
+    }
+
+    #[test]
+    fn a_release_rests_at_its_newest_revision() {
+        for (name, revisions, deployed, max, want) in [
+            ("one revision", vec![(1, "deployed")], 1, 10, true),
+            ("a newer one", vec![(1, "superseded"), (2, "deployed")], 2, 10, true),
+            ("the status is behind", vec![(1, "superseded"), (2, "deployed")], 1, 10, false),
+            ("the status is ahead", vec![(1, "deployed")], 2, 10, false),
+            ("two are deployed", vec![(1, "deployed"), (2, "deployed")], 2, 10, false),
+            ("one is pending", vec![(1, "deployed"), (2, "pending-upgrade")], 1, 10, false),
+            ("one is to be pruned", vec![(1, "superseded"), (2, "deployed")], 2, 1, false),
+            ("none is ever pruned", vec![(1, "superseded"), (2, "deployed")], 2, 0, true),
+            ("nothing is stored", vec![], 1, 10, false),
+        ] {
+            let records = Records::default();
+            records.take(&Event::InitDone);
+            for (number, status) in revisions {
+                records.take(&Event::Apply(head(number, status)));
+            }
+            let stored = records.of("apps", "web").unwrap();
+            assert_eq!(stored.is_settled_at(deployed, max), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn parts_come_and_go() {
+        let records = Records::default();
+        records.take(&Event::InitDone);
+        records.take(&Event::Apply(part("pintle.release.v1.web.v1.ab.1")));
+        let stored = records.of("apps", "web").unwrap();
+        assert!(stored.has_parts() && !stored.is_empty());
+        records.take(&Event::Delete(part("pintle.release.v1.web.v1.ab.1")));
+        assert_eq!(records.of("apps", "web"), Some(Stored::default()));
+        assert!(records.lock().releases.is_empty(), "nothing is left over");
+    }
+}

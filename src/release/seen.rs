@@ -1,0 +1,380 @@
+//! The objects of releases, as watches on their metadata tell of them.
+//!
+//! What is known here spares a read where the answer is known: which of an object's versions was last found to be as a
+//! manifest asks, and whose an object is that is to be deleted. A watch may be behind, so whatever is written on the
+//! strength of it carries the version that was seen, and the server refuses it when that is not the present one.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::core::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::LiveObject;
+use super::ownership::{MANAGED_BY, RELEASE_NAME, RELEASE_NAMESPACE, RESOURCE_POLICY};
+use crate::cluster::{Kind, ObjectRef, Readiness, is_as_new, readiness};
+
+/// What is known of the objects of all releases.
+#[derive(Debug, Default)]
+pub struct SeenObjects {
+    kinds: Mutex<HashMap<(String, String), OfKind>>,
+    hasher: RandomState,
+}
+
+/// The objects of a kind, by namespace and name.
+#[derive(Debug, Default)]
+struct OfKind {
+    /// Whether the list is whole.
+    is_listed: bool,
+    objects: HashMap<(String, String), Sighting>,
+    /// What was known before the list that is under way.
+    before: HashMap<(String, String), Sighting>,
+}
+
+/// An object.
+#[derive(Debug)]
+struct Sighting {
+    uid: String,
+    version: String,
+    /// Name and namespace of the release that its marks name.
+    release: (Option<String>, Option<String>),
+    policy: Option<String>,
+    is_terminating: bool,
+    proof: Option<Proof>,
+    judged: Judged,
+}
+
+/// How an object stands, as far as the watch on its kind tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Judged {
+    /// Only its metadata are watched.
+    #[default]
+    Unseen,
+    Current,
+    /// Anything else; the second one counts where Jobs are waited for.
+    Other(Box<(Readiness, Readiness)>),
+}
+
+impl Judged {
+    fn of(object: &Value) -> Self {
+        let (plain, jobs) = (readiness(object, false), readiness(object, true));
+        if (&plain, &jobs) == (&Readiness::Current, &Readiness::Current) {
+            return Self::Current;
+        }
+        Self::Other(Box::new((plain, jobs)))
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self, Self::Other(both) if matches!(**both, (Readiness::InProgress(_), Readiness::InProgress(_))))
+    }
+}
+
+/// What an object's change means to whoever waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// Nothing.
+    Nothing,
+    /// It is still on its way.
+    Progress,
+    /// It has become ready, or never will, or is another object, or is gone.
+    Turn,
+}
+
+/// That an object was as a manifest asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Proof {
+    uid: String,
+    version: String,
+    content: u64,
+}
+
+impl SeenObjects {
+    /// The objects of a kind are listed anew.
+    pub fn list_begins(&self, kind: &Kind) {
+        let mut kinds = self.lock();
+        let of_kind = kinds.entry(place_of(kind)).or_default();
+        of_kind.is_listed = false;
+        let objects = std::mem::take(&mut of_kind.objects);
+        of_kind.before.extend(objects);
+    }
+
+    /// They are all told of.
+    pub fn list_ends(&self, kind: &Kind) {
+        if let Some(of_kind) = self.lock().get_mut(&place_of(kind)) {
+            of_kind.is_listed = true;
+            of_kind.before = HashMap::new();
+        }
+    }
+
+    /// An object that Helm manages changed, or does not exist, or not as one of Helm's, any more. `object` is the whole
+    /// of it, where more than its metadata is watched.
+    pub fn see(&self, kind: &Kind, metadata: &ObjectMeta, object: Option<&Value>, gone: bool) -> Noticed {
+        let place =
+            (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+        let mut kinds = self.lock();
+        let of_kind = kinds.entry(place_of(kind)).or_default();
+        let before = of_kind.objects.remove(&place).or_else(|| of_kind.before.remove(&place));
+        if gone {
+            return Noticed::Turn;
+        }
+        let judged = object.map(Judged::of).unwrap_or_default();
+        let mut now = Sighting { judged, ..Sighting::of(metadata) };
+        let noticed = match &before {
+            Some(old) if old.uid == now.uid && old.judged == now.judged => Noticed::Nothing,
+            _ if now.judged == Judged::Unseen => Noticed::Nothing,
+            _ if now.judged.is_under_way() => Noticed::Progress,
+            _ => Noticed::Turn,
+        };
+        now.proof = before.and_then(|before| before.proof);
+        of_kind.objects.insert(place, now);
+        noticed
+    }
+
+    /// How the object stands; none when the watch does not tell, or not yet of what was applied last.
+    pub(super) fn readiness_of(&self, object: &ObjectRef, jobs: bool) -> Option<Readiness> {
+        self.with(object, |seen| {
+            if seen.proof.as_ref().is_some_and(|proof| !is_as_new(&seen.version, &proof.version)) {
+                return None;
+            }
+            match &seen.judged {
+                Judged::Unseen => None,
+                Judged::Current => Some(Readiness::Current),
+                Judged::Other(both) => Some(if jobs { both.1.clone() } else { both.0.clone() }),
+            }
+        })
+        .flatten()
+    }
+
+    /// Takes down that `live` is as `content` asks.
+    pub(super) fn prove(&self, object: &ObjectRef, live: &Value, content: &Value) {
+        let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let (Some(uid), Some(version)) = (text("/metadata/uid"), text("/metadata/resourceVersion")) else {
+            return;
+        };
+        let proof = Proof { uid, version, content: self.digest(content) };
+        let mut kinds = self.lock();
+        let Some(of_kind) = kinds.get_mut(&(object.group.clone(), object.kind.clone())) else { return };
+        let place = (object.namespace.clone(), object.name.clone());
+        let Ok(metadata) = serde_json::from_value::<ObjectMeta>(live["metadata"].clone()) else { return };
+        // The watch tells of the object sooner or later; until then this is what is known of it.
+        of_kind.objects.entry(place).or_insert_with(|| Sighting::of(&metadata)).proof = Some(proof);
+    }
+
+    /// Whether the object is, as far as the watch tells, still the one that was found to be as `content` asks.
+    pub(super) fn is_proven(&self, object: &ObjectRef, content: &Value) -> bool {
+        let wanted = self.digest(content);
+        self.with(object, |seen| {
+            let is_same = |proof: &Proof| {
+                proof.content == wanted && proof.uid == seen.uid && proof.version == seen.version
+            };
+            !seen.is_terminating && seen.proof.as_ref().is_some_and(is_same)
+        })
+        .unwrap_or(false)
+    }
+
+    /// The metadata that tell whose an object is; none when the watch does not tell of it: it may be there all the same.
+    pub(super) fn marks_of(&self, object: &ObjectRef) -> Option<LiveObject> {
+        let marks = self.with(object, |seen| (!seen.is_terminating).then(|| seen.metadata(object)));
+        marks.flatten().map(LiveObject::new)
+    }
+
+    fn with<T>(&self, object: &ObjectRef, f: impl FnOnce(&Sighting) -> T) -> Option<T> {
+        let kinds = self.lock();
+        let of_kind = kinds.get(&(object.group.clone(), object.kind.clone()))?;
+        let place = (object.namespace.clone(), object.name.clone());
+        of_kind.objects.get(&place).filter(|_| of_kind.is_listed).map(f)
+    }
+
+    fn digest(&self, content: &Value) -> u64 {
+        self.hasher.hash_one(content.to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), OfKind>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sighting {
+    fn of(metadata: &ObjectMeta) -> Self {
+        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            version: metadata.resource_version.clone().unwrap_or_default(),
+            release: (annotation(RELEASE_NAME), annotation(RELEASE_NAMESPACE)),
+            policy: annotation(RESOURCE_POLICY),
+            is_terminating: metadata.deletion_timestamp.is_some(),
+            proof: None,
+            judged: Judged::Unseen,
+        }
+    }
+
+    /// As much of the object as is known. Only what has Helm's label is watched.
+    fn metadata(&self, object: &ObjectRef) -> Value {
+        let marks = [
+            (RELEASE_NAME, &self.release.0),
+            (RELEASE_NAMESPACE, &self.release.1),
+            (RESOURCE_POLICY, &self.policy),
+        ];
+        let marks =
+            marks.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
+        let annotations: serde_json::Map<String, Value> = marks.collect();
+        json!({
+            "apiVersion": object.api_version(),
+            "kind": object.kind,
+            "metadata": {
+                "namespace": object.namespace,
+                "name": object.name,
+                "uid": self.uid,
+                "resourceVersion": self.version,
+                "labels": {MANAGED_BY.0: MANAGED_BY.1},
+                "annotations": annotations,
+            },
+        })
+    }
+}
+
+fn place_of(kind: &Kind) -> (String, String) {
+    (kind.group.clone(), kind.kind.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: what is known without a read.
+
+    use super::*;
+    use crate::release::ReleaseKey;
+    use crate::release::ownership::{Ownership, is_kept, ownership};
+
+    fn kind() -> Kind {
+        Kind::core("ConfigMap", "configmaps", true)
+    }
+
+    fn object(name: &str) -> ObjectRef {
+        ObjectRef {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: "ns".into(),
+            name: name.into(),
+        }
+    }
+
+    fn live(name: &str, uid: &str, version: &str) -> Value {
+        json!({"metadata": {
+            "namespace": "ns", "name": name, "uid": uid, "resourceVersion": version,
+            "labels": {"app.kubernetes.io/managed-by": "Helm"},
+            "annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "ns"},
+        }})
+    }
+
+    fn see(seen: &SeenObjects, live: &Value, gone: bool) {
+        seen.see(&kind(), &serde_json::from_value(live["metadata"].clone()).unwrap(), None, gone);
+    }
+
+    fn listed() -> SeenObjects {
+        let seen = SeenObjects::default();
+        seen.list_begins(&kind());
+        seen.list_ends(&kind());
+        seen
+    }
+
+    #[test]
+    fn a_proof_holds_for_one_version_and_one_content() {
+        let (a, content) = (object("a"), json!({"data": {"k": "v"}}));
+        let seen = listed();
+        assert!(!seen.is_proven(&a, &content));
+        seen.prove(&a, &live("a", "u", "5"), &content);
+        assert!(seen.is_proven(&a, &content), "the answer tells before the watch does");
+        assert!(!seen.is_proven(&a, &json!({"data": {"k": "w"}})), "other content");
+        see(&seen, &live("a", "u", "4"), false);
+        assert!(!seen.is_proven(&a, &content), "the watch is behind");
+        see(&seen, &live("a", "u", "5"), false);
+        assert!(seen.is_proven(&a, &content), "the watch has caught up");
+        see(&seen, &live("a", "u", "6"), false);
+        assert!(!seen.is_proven(&a, &content), "somebody changed it");
+        seen.prove(&a, &live("a", "u", "6"), &content);
+        assert!(!seen.is_proven(&a, &json!({})) && seen.is_proven(&a, &content));
+        see(&seen, &live("a", "w", "6"), false);
+        assert!(!seen.is_proven(&a, &content), "it was replaced");
+    }
+
+    #[test]
+    fn nothing_is_known_while_a_kind_is_listed() {
+        let (a, b, content) = (object("a"), object("b"), json!({}));
+        let unwatched = SeenObjects::default();
+        unwatched.prove(&a, &live("a", "u", "1"), &content);
+        assert!(!unwatched.is_proven(&a, &content), "its kind is not watched");
+        let seen = listed();
+        seen.prove(&a, &live("a", "u", "1"), &content);
+        seen.prove(&b, &live("b", "u", "1"), &content);
+        seen.list_begins(&kind());
+        see(&seen, &live("a", "u", "1"), false);
+        assert!(!seen.is_proven(&a, &content) && seen.marks_of(&a).is_none());
+        seen.list_ends(&kind());
+        assert!(seen.is_proven(&a, &content), "it is as it was");
+        assert!(!seen.is_proven(&b, &content) && seen.marks_of(&b).is_none(), "it is gone");
+    }
+
+    #[test]
+    fn marks_tell_whose_an_object_is() {
+        let key = ReleaseKey { name: "r".into(), namespace: "ns".into(), storage_namespace: "ns".into() };
+        let seen = listed();
+        assert_eq!(seen.marks_of(&object("a")), None, "it may be there without Helm's label");
+        see(&seen, &live("a", "u", "5"), false);
+        let marks = seen.marks_of(&object("a")).unwrap();
+        assert_eq!((ownership(&marks, &key), is_kept(marks.value())), (Ownership::Ours, false));
+        assert_eq!(marks.as_read(), LiveObject::new(live("a", "u", "5")).as_read());
+        let mut kept = live("a", "u", "6");
+        kept["metadata"]["annotations"] =
+            json!({"meta.helm.sh/release-name": "other", "helm.sh/resource-policy": "keep"});
+        see(&seen, &kept, false);
+        let marks = seen.marks_of(&object("a")).unwrap();
+        assert!(matches!(ownership(&marks, &key), Ownership::Other { .. }) && is_kept(marks.value()));
+        kept["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        see(&seen, &kept, false);
+        assert_eq!(seen.marks_of(&object("a")), None, "what holds it is to be read");
+        see(&seen, &kept, true);
+        assert!(seen.lock()[&place_of(&kind())].objects.is_empty(), "nothing is left over");
+    }
+
+    #[test]
+    fn whoever_waits_is_told_when_something_turns() {
+        let kind =
+            Kind { group: "apps".into(), kind: "Deployment".into(), plural: "deployments".into(), ..kind() };
+        let reference = ObjectRef { group: "apps".into(), kind: "Deployment".into(), ..object("a") };
+        let seen = SeenObjects::default();
+        seen.list_begins(&kind);
+        seen.list_ends(&kind);
+        let deployment = |version: &str, generation: i64, ready: i64| {
+            let mut object = live("a", "u", version);
+            object["apiVersion"] = json!("apps/v1");
+            object["kind"] = json!("Deployment");
+            object["metadata"]["generation"] = json!(generation);
+            object["spec"] = json!({"replicas": 1});
+            object["status"] = json!({
+                "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": ready,
+                "availableReplicas": ready,
+            });
+            object
+        };
+        let see = |object: &Value, gone| {
+            let metadata = serde_json::from_value(object["metadata"].clone()).unwrap();
+            seen.see(&kind, &metadata, Some(object), gone)
+        };
+        let ready = || seen.readiness_of(&reference, true).map(|readiness| readiness == Readiness::Current);
+        assert_eq!(ready(), None, "nothing was seen");
+        assert_eq!(see(&deployment("1", 1, 0), false), Noticed::Progress);
+        assert_eq!(ready(), Some(false));
+        assert_eq!(see(&deployment("2", 1, 0), false), Noticed::Nothing, "as before");
+        assert_eq!(see(&deployment("3", 1, 1), false), Noticed::Turn);
+        assert_eq!(ready(), Some(true));
+        seen.prove(&reference, &deployment("4", 2, 1), &json!({}));
+        assert_eq!(ready(), None, "the watch is behind what was applied");
+        assert_eq!(see(&deployment("4", 2, 1), false), Noticed::Progress);
+        assert_eq!(ready(), Some(false));
+        assert_eq!(see(&deployment("5", 1, 1), false), Noticed::Turn);
+        assert_eq!(see(&deployment("5", 1, 1), true), Noticed::Turn, "it is gone");
+        assert_eq!(ready(), None);
+    }
+}
