@@ -37,7 +37,7 @@ use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info};
 
 use crate::api::{
-    ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+    APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
 use crate::cluster::{Connection, Discovery, Kind};
 use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
@@ -268,9 +268,9 @@ impl Operator {
                 }
             };
             let weak = operator.clone();
-            let missed = move || {
+            let missed = move |kind: &Kind, first| {
                 if let Some(operator) = weak.upgrade() {
-                    operator.wake_parked();
+                    operator.listed(kind, first);
                 }
             };
             let watching = Watching { client: client.clone(), seconds: settings.watch_seconds };
@@ -369,9 +369,18 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 }
 
 /// What of a HelmRelease asks for a reconcile when it changes; a status does not.
-type Fingerprint = (Option<String>, Option<i64>, Option<String>, Option<String>, bool);
+type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 3], bool);
 
 impl Operator {
+    /// A list of a kind is in: what went before it, or between it and the one before, was not told.
+    fn listed(&self, kind: &Kind, first: bool) {
+        if first {
+            self.parking.waiting_for_kind(kind).into_iter().for_each(|key| self.release_queue.add(key));
+        } else {
+            self.wake_parked();
+        }
+    }
+
     /// Looks again at all that waits: that an object is gone is what a removal waits for, and no list tells it.
     fn wake_parked(&self) {
         self.parking.keys().into_iter().for_each(|key| self.release_queue.add(key));
@@ -521,6 +530,10 @@ impl Operator {
         {
             self.release_queue.add_after(key, pause);
         }
+        if watches::is_definition(kind) {
+            let waiting = self.parking.touch_anywhere(&identity(kind, metadata));
+            waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
+        }
     }
 
     /// Changes what is remembered of an object; an older object of the same name is forgotten.
@@ -554,7 +567,9 @@ impl Operator {
                 verdict::Verdict::Failed(failure) if failure.is_wait() => before,
                 verdict::Verdict::Failed(_) => before + 1,
                 verdict::Verdict::Settled { .. } | verdict::Verdict::Done { .. } => 0,
-                verdict::Verdict::Waiting { .. } | verdict::Verdict::Again(_) => before,
+                verdict::Verdict::Waiting { .. }
+                | verdict::Verdict::Awaiting { .. }
+                | verdict::Verdict::Again(_) => before,
             };
             memory.failures = (generation, now);
             now
@@ -586,12 +601,10 @@ impl Operator {
 }
 
 fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
-    let annotation = |key| object.annotations().get(key).cloned();
     (
         object.uid(),
         object.meta().generation,
-        annotation(REQUESTED_AT),
-        annotation(FORCE_AT),
+        [REQUESTED_AT, FORCE_AT, APPROVE].map(|key| object.annotations().get(key).cloned()),
         object.meta().deletion_timestamp.is_some(),
     )
 }
