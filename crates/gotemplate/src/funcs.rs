@@ -436,6 +436,7 @@ fn escape(
         args => {
             let or_no_value = |value: &Value| match value {
                 Value::Nil => Value::string("<no value>"),
+                Value::Object(object) => object.pointee().map_or_else(|| value.clone(), Value::Object),
                 value => value.clone(),
             };
             let args: Vec<_> = args.iter().map(or_no_value).collect();

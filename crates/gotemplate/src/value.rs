@@ -436,6 +436,12 @@ pub trait Object: Any {
     /// `kindOf`: `struct`, `ptr`, `map`, `slice`.
     fn kind(&self) -> &'static str;
 
+    /// What a pointer points to, which a template prints in its place; `None` for what is no pointer, or has a text of
+    /// its own.
+    fn pointee(&self) -> Option<Rc<dyn Object>> {
+        None
+    }
+
     /// An exported field of that name.
     fn field(&self, _name: &str) -> Option<Value> {
         None

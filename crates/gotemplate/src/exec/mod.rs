@@ -364,6 +364,10 @@ impl<'set, 'run> State<'set, 'run> {
             return Ok(());
         }
         self.at = At::Action(action);
+        let value = match &value {
+            Value::Object(object) => object.pointee().map_or(value, Value::Object),
+            _ => value,
+        };
         match &value {
             Value::String(text) => self.write(text.as_bytes()),
             // Go: a value that is not there has a text of its own; Helm removes it from the rendered file.

@@ -224,6 +224,8 @@ pub(super) struct CapabilitiesObject {
     kube_version: Rc<KubeVersionObject>,
     api_versions: Rc<ApiVersionsObject>,
     compat: Compat,
+    /// Whether it is the struct itself, as a template prints it.
+    is_struct: bool,
 }
 
 impl CapabilitiesObject {
@@ -236,6 +238,7 @@ impl CapabilitiesObject {
             }),
             api_versions: Rc::new(ApiVersionsObject(capabilities.api_versions.clone(), compat)),
             compat,
+            is_struct: false,
         }))
     }
 }
@@ -262,7 +265,7 @@ impl Object for CapabilitiesObject {
     }
 
     fn print(&self) -> Vec<u8> {
-        let mut text = b"&{".to_vec();
+        let mut text = if self.is_struct { b"{".to_vec() } else { b"&{".to_vec() };
         text.extend_from_slice(&self.kube_version.dump());
         text.push(b' ');
         text.extend_from_slice(&self.api_versions.print());
@@ -272,11 +275,21 @@ impl Object for CapabilitiesObject {
         text
     }
 
+    fn pointee(&self) -> Option<Rc<dyn Object>> {
+        Some(Rc::new(Self {
+            kube_version: self.kube_version.clone(),
+            api_versions: self.api_versions.clone(),
+            compat: self.compat,
+            is_struct: true,
+        }))
+    }
+
     fn deep_copied(&self) -> Option<Rc<dyn Object>> {
         Some(Rc::new(Self {
             kube_version: Rc::new(self.kube_version.without_comparable(false)),
             api_versions: self.api_versions.clone(),
             compat: self.compat,
+            is_struct: false,
         }))
     }
 

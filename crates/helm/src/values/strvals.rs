@@ -398,10 +398,15 @@ impl Parser<'_, '_> {
     }
 
     fn json(&mut self) -> Step<Value> {
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<serde_json::Value>();
+        let blanks = self.rest.len() - self.rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        let (_, text) = self.rest.split_at(blanks);
+        // Go ends a number or a word where it cannot go on, whatever stands there.
+        let end = scalar_length(text).unwrap_or(text.len());
+        let text = text.get(..end).unwrap_or(text);
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
         match values.next() {
             Some(Ok(json)) => {
-                let read = values.byte_offset();
+                let read = blanks + values.byte_offset();
                 self.rest = self.rest.get(read..).unwrap_or_default();
                 let mut value = super::from_json(&json);
                 normalise(&mut value, 0).map_err(|error| Stop::Error(error.to_string()))?;
@@ -411,6 +416,31 @@ impl Parser<'_, '_> {
             None => Err(Stop::End),
         }
     }
+}
+
+/// How long the number or the word is that `text` begins with, if it does with one.
+fn scalar_length(text: &str) -> Option<usize> {
+    for word in ["true", "false", "null"] {
+        if text.starts_with(word) {
+            return Some(word.len());
+        }
+    }
+    let digits = |at: usize| text.bytes().skip(at).take_while(u8::is_ascii_digit).count();
+    let byte = |at: usize| text.as_bytes().get(at).copied();
+    let mut at = usize::from(byte(0) == Some(b'-'));
+    match byte(at) {
+        Some(b'0') => at += 1,
+        Some(b'1'..=b'9') => at += digits(at),
+        _ => return None,
+    }
+    if byte(at) == Some(b'.') {
+        at += 1 + digits(at + 1);
+    }
+    if matches!(byte(at), Some(b'e' | b'E')) {
+        at += 1 + usize::from(matches!(byte(at + 1), Some(b'+' | b'-')));
+        at += digits(at);
+    }
+    Some(at)
 }
 
 /// Go: an empty key is silently ignored.

@@ -445,7 +445,7 @@ impl<'c> Writer<'c> {
             "$.Values.YAML",
             "($.Values.Table \"map\")",
             "(toDate \"2006-01-02\" \"2024-02-29\").Year",
-            "((toDate \"2006-01-02\" \"2024-02-29\").AddDate 0 1 1).Weekday",
+            "((toDate \"2006-01-02\" \"2024-02-29\").AddDate 0 1 1).YearDay",
             "($.Files.Glob \"**\") | len",
             "$.Files.Get \"conf/c.json\" | fromJson",
         ]))
