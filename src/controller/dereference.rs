@@ -132,7 +132,7 @@ pub async fn secrets(
 ) -> Result<Redactions, cluster::Error> {
     let mut redactions = Redactions::default();
     for reference in spec.values_from.iter().filter(|r| r.kind == ValuesKind::Secret) {
-        if let Some(content) = read(client, reference, &object_of(reference, namespace)).await? {
+        if let Some((content, _)) = read(client, reference, &object_of(reference, namespace)).await? {
             redactions.add(content.expose());
         }
     }

@@ -91,6 +91,10 @@ pub(super) async fn delete(
         let (kind, object) = (&planned.kind, &planned.object);
         let deletion = cx.tenant.delete(kind, object, live.uid(), propagation).await;
         match deletion.map_err(|e| Error::from_template(e, &planned.source))? {
+            Deletion::Gone => {
+                Failpoint::Recreating.reach();
+                return Ok(None);
+            }
             Deletion::Accepted => Failpoint::Recreating.reach(),
             Deletion::Absent | Deletion::OtherObject => {}
         }
