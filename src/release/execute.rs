@@ -179,10 +179,9 @@ impl Run<'_, '_> {
         // What a hook after the wait does to the objects is no reason to wait again.
         if self.plan.steps.contains(&Step::Wait) && !self.facts().has_begun(after) {
             let now = Timestamp::now();
-            if self.facts().deadline.is_some_and(|deadline| now >= deadline) {
-                self.ready.clear();
-            }
-            let (verdict, ready) = wait::check(self.cx, self.plan, &self.known, &self.ready).await?;
+            let is_over = self.facts().deadline.is_some_and(|deadline| now >= deadline);
+            let (verdict, ready) =
+                wait::check(self.cx, self.plan, &self.known, &self.ready, is_over).await?;
             match verdict {
                 Verdict::Ready => {}
                 Verdict::Failed(objects) => return Err(self.not_ready(&objects, false).await),
