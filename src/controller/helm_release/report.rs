@@ -28,7 +28,12 @@ impl Work<'_> {
     pub(super) fn last_status(&self) -> Option<HelmReleaseStatus> {
         let uid = self.object.metadata.uid.as_ref();
         let written = self.operator.remember(self.key, uid, |memory| Some(memory.status.as_ref()?.0.clone()));
-        written.or_else(|| self.object.status.clone())
+        // The watch may have brought back what was written since this look began, and newer than the look's own object.
+        let present = || self.operator.helm_releases.get(self.key).filter(|o| o.metadata.uid.as_ref() == uid);
+        written.or_else(|| match present() {
+            Some(object) => object.status.clone(),
+            None => self.object.status.clone(),
+        })
     }
 
     /// publish: status, events, and when to look again.
