@@ -12,7 +12,8 @@ use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
 use super::diff::covers;
-use super::{Error, Live, Release, ReleaseKey, Revision};
+use super::prune::removal;
+use super::{Change, Error, Live, Release, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::{Kind, ObjectRef, Retry, Served};
 
@@ -125,7 +126,10 @@ impl Targets {
             }
         }
         for target in self.leftovers() {
-            if let Some(marks) = cx.objects.marks_of(&target.object) {
+            // Stored manifests may name any object: of one that is not the release's own the tenant learns no more than
+            // it may read itself.
+            let marks = cx.objects.marks_of(&target.object);
+            if let Some(marks) = marks.filter(|marks| removal(cx.key, marks) == Change::Delete) {
                 known.objects.insert(target.object.clone(), marks);
             }
         }
