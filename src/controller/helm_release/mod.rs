@@ -186,10 +186,13 @@ impl Work<'_> {
     }
 
     /// What there is of the release. A HelmRelease that has never begun a revision, of a release that nobody has a record
-    /// of, is not asked about: the first write fails when there is one after all.
+    /// of, is not asked about: whether there is one after all is looked at when the first revision is begun. Nobody is told
+    /// of the records of other namespaces without being asked for, either.
     async fn observe(&self, client: &TenantClient, key: &ReleaseKey) -> Result<Observation, release::Error> {
         let uid = self.object.metadata.uid.as_ref();
         let is_new = self.last_status().is_none_or(|s| s.history.is_empty() && s.target.is_none())
+            && self.held().is_none()
+            && key.storage_namespace == self.key.namespace
             && !self.operator.remember(self.key, uid, |memory| memory.begun);
         let stored = self.operator.records.of(&key.storage_namespace, &key.name);
         if is_new && stored.as_ref().is_some_and(Stored::is_empty) {
