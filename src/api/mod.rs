@@ -22,5 +22,7 @@ pub const GROUP: &str = "pintle.dev";
 pub const REQUESTED_AT: &str = "pintle.dev/requestedAt";
 /// Asks for a new revision even when nothing changed; echoed in `status.lastHandledForceAt` when that has ended.
 pub const FORCE_AT: &str = "pintle.dev/forceAt";
+/// Lets failures before it count no more, so that retries begin anew; echoed in `status.lastHandledResetAt`.
+pub const RESET_AT: &str = "pintle.dev/resetAt";
 /// Holds a `HelmRelease` until its objects are uninstalled.
 pub const FINALIZER: &str = "pintle.dev/release";

@@ -10,6 +10,7 @@
 //! Rendering, watching and publishing are not done here.
 
 mod apply;
+mod cleanup;
 mod conclude;
 mod decide;
 mod diff;
@@ -26,11 +27,13 @@ mod ownership;
 mod plan;
 mod preflight;
 mod prune;
+mod remediation;
 mod revision;
 mod spill;
 mod state;
 mod status;
 mod targets;
+mod test;
 mod uninstall;
 mod wait;
 
@@ -42,13 +45,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::api::{Conflicts, CrdPolicy, DeletionPropagation, HelmReleaseSpec, Target};
 use crate::cluster::{Discovery, TenantClient};
 
+pub use cleanup::clean_up;
 pub use conclude::{conclude, give_up, tidy};
-pub use decide::{Decision, backoff, decide};
+pub use decide::{Decision, Remedial, backoff, decide};
 pub use diff::{PathChange, diff_objects};
 pub use draft::Draft;
 pub use error::Error;
 pub use execute::{Outcome, execute, resume_hooks, resume_wait};
-pub use facts::{Action, ChartFacts, Facts, Failure, HookFacts, RetryFact, RunningHook};
+pub use facts::{
+    Action, Attempt, ChartFacts, Facts, Failure, HookFacts, Remedy, RetryFact, RunningHook, Tested,
+};
 pub use history::History;
 pub use hook::{HOOK_LABEL, SeenHooks};
 pub use live::{Live, LiveObject, live};
@@ -56,10 +62,12 @@ pub use observe::{Observation, observe};
 pub use ownership::HOOK_OWNER;
 pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
+pub use remediation::{Remediation, Remedies};
 pub use revision::Revision;
-pub use state::{Desired, ReleaseState, assess};
-pub use status::{history_status, inventory, is_heeded, last_attempt, recorded_inventory};
+pub use state::{Desired, Failed, ReleaseState, Tests, assess};
+pub use status::{failures, history_status, inventory, is_heeded, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
+pub use test::{conclude_tests, end_tests, test};
 pub use uninstall::uninstall;
 
 /// The field manager under which objects are applied, unless the operator is told another one: Helm's, so that the
@@ -120,6 +128,8 @@ pub struct Policy {
     pub deletion_propagation: DeletionPropagation,
     /// Keeps the record of an uninstalled release.
     pub keep_history: bool,
+    /// Deletes what a failed action has created.
+    pub cleanup_on_fail: bool,
 }
 
 impl Policy {
@@ -137,6 +147,7 @@ impl Policy {
             // What leaves the manifest goes with its dependents, whatever an uninstall does.
             deletion_propagation: DeletionPropagation::Background,
             keep_history: spec.uninstall.keep_history,
+            cleanup_on_fail: false,
         };
         match action {
             Action::Install => {
@@ -150,11 +161,13 @@ impl Policy {
                 policy.disable_hooks = spec.upgrade.disable_hooks;
                 policy.disable_wait = spec.upgrade.disable_wait;
                 policy.wait_for_jobs = !spec.upgrade.disable_wait_for_jobs;
+                policy.cleanup_on_fail = spec.upgrade.cleanup_on_fail;
             }
             Action::Rollback => {
                 policy.disable_hooks = spec.rollback.disable_hooks;
                 policy.disable_wait = spec.rollback.disable_wait;
                 policy.wait_for_jobs = !spec.rollback.disable_wait_for_jobs;
+                policy.cleanup_on_fail = spec.rollback.cleanup_on_fail;
             }
             Action::Uninstall => {
                 policy.disable_hooks = spec.uninstall.disable_hooks;
@@ -163,6 +176,13 @@ impl Policy {
                 policy.timeout = spec.uninstall.timeout.map_or(spec.timeout.0, |t| t.0);
             }
         }
+        policy
+    }
+
+    /// What `spec` says about tests.
+    pub fn of_tests(spec: &HelmReleaseSpec) -> Self {
+        let mut policy = Self::new(spec, Action::Upgrade);
+        policy.timeout = spec.test.timeout.map_or(spec.timeout.0, |t| t.0);
         policy
     }
 }

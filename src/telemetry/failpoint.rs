@@ -20,6 +20,10 @@ pub enum Failpoint {
     Pruning,
     /// Everything is done, and the revision is pending.
     Concluding,
+    /// Something failed for good, and the revision is pending.
+    Failing,
+    /// The tests are done, and the record does not say how they ended.
+    Tested,
     /// The new revision is deployed, and so is the older one.
     Deployed,
     /// The record says that the release is being removed, and nothing is removed.
@@ -32,12 +36,14 @@ pub enum Failpoint {
 
 impl Failpoint {
     /// All of them, in the order in which a release's life meets them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Planned,
         Self::Begun,
         Self::RankApplied,
         Self::Pruning,
         Self::Concluding,
+        Self::Failing,
+        Self::Tested,
         Self::Deployed,
         Self::Uninstalling,
         Self::Forgetting,
@@ -52,6 +58,8 @@ impl Failpoint {
             Self::RankApplied => "rank-applied",
             Self::Pruning => "pruning",
             Self::Concluding => "concluding",
+            Self::Failing => "failing",
+            Self::Tested => "tested",
             Self::Deployed => "deployed",
             Self::Uninstalling => "uninstalling",
             Self::Forgetting => "forgetting",

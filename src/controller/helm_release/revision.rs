@@ -11,7 +11,9 @@ use crate::cluster::Retry;
 use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
-use crate::release::{self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey};
+use crate::release::{
+    self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Remedy, Revision,
+};
 use crate::telemetry::failpoint::Failpoint;
 
 /// A pending revision that met a fault of the moment is resumed after this.
@@ -43,17 +45,21 @@ impl Work<'_> {
         if action == Action::Upgrade {
             release::preflight(cx, &plan).boxed().await?;
         }
-        self.begin(cx, history, draft, &plan).await
+        self.begin(cx, history, draft.of_attempt(desired.attempt(history, false)), &plan).await
     }
 
+    /// A new revision with the content of revision `to`: because the spec says so, or to put a failure right.
     pub(super) async fn roll_back(
         &self,
         cx: &Release<'_>,
         history: &mut History,
+        desired: &Desired,
         to: u32,
+        remedy: Option<Remedy>,
     ) -> Result<Verdict, Failure> {
         history.complete(cx.tenant, cx.key, &[to]).boxed().await?;
-        let draft = Draft::rollback(history, cx.key, cx.owner, to)?;
+        let attempt = desired.attempt(history, remedy.is_some());
+        let draft = Draft::rollback(history, cx.key, cx.owner, to)?.of_attempt(attempt).to_remedy(remedy);
         let manifest = draft.manifest()?;
         let plan = release::prepare(cx, history, draft.number(), Action::Rollback, &manifest).boxed().await?;
         release::preflight(cx, &plan).boxed().await?;
@@ -73,6 +79,7 @@ impl Work<'_> {
         let draft = draft.with_plan(plan, summary.clone(), cx.policy).forced_at(self.force_at());
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
         Failpoint::Planned.reach();
+        release::end_tests(cx, history).boxed().await;
         let number = history.begin(cx, draft).await?;
         Failpoint::Begun.reach();
         let outcome = release::execute(cx, history, number, plan).boxed().await;
@@ -154,6 +161,11 @@ impl Work<'_> {
             Outcome::Done { warnings, .. } => {
                 self.warn_of(&warnings).await;
                 release::tidy(cx, history, self.held()).boxed().await?;
+                // Neither is the end of it: a failure was put right, or the tests come next.
+                let is_remedy = history.find(number).is_some_and(Revision::is_remedy);
+                if is_remedy || self.object.spec.test.enable {
+                    return Ok(Verdict::Again(Duration::ZERO));
+                }
                 let recorded = history.find(number).and_then(|r| Some(r.facts.as_ref()?.summary.clone()));
                 let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| self.summary(plan));
                 Ok(Verdict::Done { action: plan.action, revision: number, summary, inventory })
