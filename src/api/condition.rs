@@ -15,6 +15,10 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// How the last action on the release ended.
 pub const RELEASED: &str = "Released";
+/// How the chart's tests ended on the deployed revision.
+pub const TEST_SUCCESS: &str = "TestSuccess";
+/// What was done about a failure, and how that ended.
+pub const REMEDIATED: &str = "Remediated";
 /// The chart has the signatures that its repository requires.
 pub const SOURCE_VERIFIED: &str = "SourceVerified";
 /// `spec.rollbackTo` holds the release at an older revision.
@@ -55,6 +59,16 @@ reasons! {
     UninstallSucceeded,
     /// The uninstall failed.
     UninstallFailed,
+    /// All tests of the revision are done, and none failed.
+    TestSucceeded,
+    /// A test failed, or did not end in time.
+    TestFailed,
+    /// The tests of the revision have not ended.
+    AwaitingTests,
+    /// The action failed as often as its remediation allows.
+    RetriesExceeded,
+    /// A failed upgrade is to be rolled back, and there is no good revision to go back to.
+    MissingRollbackTarget,
     /// An action or a fetch is going on.
     Progressing,
     /// The last attempt failed and another one follows.

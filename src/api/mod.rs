@@ -24,5 +24,7 @@ pub const REQUESTED_AT: &str = "pintle.dev/requestedAt";
 pub const FORCE_AT: &str = "pintle.dev/forceAt";
 /// Approves the plan whose digest it has, under `spec.approval: Manual`.
 pub const APPROVE: &str = "pintle.dev/approve";
+/// Lets failures before it count no more, so that retries begin anew; echoed in `status.lastHandledResetAt`.
+pub const RESET_AT: &str = "pintle.dev/resetAt";
 /// Holds a `HelmRelease` until its objects are uninstalled.
 pub const FINALIZER: &str = "pintle.dev/release";

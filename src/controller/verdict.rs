@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use pintle_helm::record;
 use pintle_helm::render::RenderError;
 
 use super::helm_release::Notice;
 use super::{Requeue, jitter};
-use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, SOURCE_VERIFIED, STALLED, Status};
+use crate::api::condition::{
+    self, HELD, READY, RECONCILING, RELEASED, REMEDIATED, SOURCE_VERIFIED, STALLED, Status, TEST_SUCCESS,
+};
 use crate::api::{
-    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, PlanStatus, REQUESTED_AT, Reason, Target,
+    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, PlanStatus, REQUESTED_AT, RESET_AT, Reason, Target,
 };
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
-use crate::release::{self, Action, History, backoff};
+use crate::release::{self, Action, History, Remedy, Revision, backoff};
 use crate::repository::Verified;
 
 /// The pause before a retry that waits for somebody to do something in the cluster.
@@ -147,6 +150,23 @@ impl Failure {
         self
     }
 
+    /// The same as a failure to put another one right: that one counts, and what it is about comes first.
+    #[must_use]
+    pub fn of_remedy(mut self, remedy: &Remedy) -> Self {
+        let Remedy { of, action, message, .. } = remedy;
+        self.message = if self.is_wait() {
+            self.reason = remedy.reason();
+            format!("{message}; {}", self.message)
+        } else {
+            format!(
+                "{}; it was to put right the {} to revision {of}, which failed: {message}",
+                self.message,
+                action.as_str()
+            )
+        };
+        self
+    }
+
     /// Whether it is a wait whose end is known: no failure to count, or to warn of.
     pub fn is_wait(&self) -> bool {
         self.after.is_some()
@@ -208,6 +228,8 @@ pub struct View<'a> {
     pub history: Option<&'a History>,
     /// What the reconcile came to.
     pub verdict: &'a Verdict,
+    /// The objects of the deployed revision, when a failure tells them.
+    pub inventory: Option<&'a Vec<InventoryEntry>>,
     /// The signatures of the chart, when it was resolved.
     pub verified: Option<&'a [Verified]>,
     /// That the source does not offer what runs.
@@ -233,10 +255,18 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     {
         status.last_handled_force_at = Some(forced.to_owned());
     }
-    status.failures = i64::from(view.failures);
+    if let Some(reset) = object.annotation(RESET_AT) {
+        status.last_handled_reset_at = Some(reset.to_owned());
+    }
+    let recorded = match view.verdict {
+        Verdict::Failed(_) | Verdict::Waiting { .. } => view.history.map_or(0, release::failures),
+        _ => 0,
+    };
+    // What failed before a revision was made is counted in memory alone.
+    status.failures = i64::from(if recorded > 0 { recorded } else { view.failures });
     let applied_before = status.last_applied_revision;
     if let Some(history) = view.history {
-        record(&mut status, history);
+        recorded_by(&mut status, history);
         // A history that belongs to another HelmRelease fixes nothing for this one.
         let name = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
         if history.revisions().iter().any(|r| r.facts.as_ref().is_some_and(|f| f.owner_name == name)) {
@@ -247,6 +277,9 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
         Verdict::Done { inventory, .. }
         | Verdict::Waiting { inventory: Some(inventory), .. }
         | Verdict::Settled { inventory: Some(inventory) } => status.inventory.clone_from(inventory),
+        Verdict::Failed(_) if view.inventory.is_some() => {
+            status.inventory = view.inventory.cloned().unwrap_or_default();
+        }
         // That of an older revision would be taken for this one's; the next look brings the right one.
         Verdict::Failed(_) if status.last_applied_revision != applied_before => status.inventory.clear(),
         Verdict::Waiting { inventory: None, .. }
@@ -262,7 +295,7 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     set.verified(view.verified, view.verdict);
     match view.verdict {
         Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history, view.notice),
-        Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
+        Verdict::Waiting { waiting, .. } => set.waiting(waiting, view.history, deployed_before),
         Verdict::Awaiting { reason, message, .. } => set.awaiting(*reason, message),
         Verdict::Failed(failure) => set.failed(failure, view.history),
         Verdict::Again(_) => {}
@@ -278,7 +311,7 @@ pub fn is_settled(status: Option<&HelmReleaseStatus>, generation: Option<i64>) -
 }
 
 /// What the storage says of the release.
-fn record(status: &mut HelmReleaseStatus, history: &History) {
+fn recorded_by(status: &mut HelmReleaseStatus, history: &History) {
     status.history = release::history_status(history);
     status.last_applied_revision = history.deployed().map(|r| i64::from(r.number));
     status.plan = release::last_attempt(history).and_then(|facts| facts.plan.clone());
@@ -329,18 +362,38 @@ impl Conditions<'_> {
         }
     }
 
-    fn settled(&mut self, object: &HelmRelease, history: Option<&History>, notice: Option<&Notice>) {
-        self.remove(RECONCILING);
-        self.remove(STALLED);
-        let Some(revision) = history.and_then(History::deployed) else { return };
+    /// That the deployed revision was made as it should be; its content in words.
+    fn released(&mut self, revision: &Revision) -> String {
         let facts = revision.facts.clone().unwrap_or_default();
-        let reason = facts.action.succeeded();
         let chart = format!("{}-{}", facts.chart.name, facts.chart.version);
         let content = match facts.rollback_of {
             Some(of) => format!("revision {} with the content of revision {of}, {chart}", revision.number),
             None => format!("revision {}, {chart}", revision.number),
         };
-        self.set(RELEASED, Status::True, reason, &content);
+        self.set(RELEASED, Status::True, facts.action.succeeded(), &content);
+        content
+    }
+
+    fn settled(&mut self, object: &HelmRelease, history: Option<&History>, notice: Option<&Notice>) {
+        self.remove(RECONCILING);
+        self.remove(STALLED);
+        self.remove(REMEDIATED);
+        let Some(revision) = history.and_then(History::deployed) else { return };
+        let mut content = self.released(revision);
+        let mut reason = revision.facts.clone().unwrap_or_default().action.succeeded();
+        let tested = revision.facts.as_ref().and_then(|f| f.tested.as_ref());
+        match tested.filter(|_| object.spec.test.enable).map(|tested| tested.failure.as_ref()) {
+            Some(None) => {
+                reason = Reason::TestSucceeded;
+                content.push_str("; its tests succeeded");
+                self.set(TEST_SUCCESS, Status::True, reason, &content);
+            }
+            Some(Some(failure)) => {
+                self.set(TEST_SUCCESS, Status::False, Reason::TestFailed, failure);
+                content.push_str("; a test failed, which is ignored");
+            }
+            None => self.remove(TEST_SUCCESS),
+        }
         match object.spec.rollback_to {
             Some(to) => {
                 let message = format!("held at revision {to}; changes of the spec are pending");
@@ -358,14 +411,29 @@ impl Conditions<'_> {
         }
     }
 
-    fn waiting(&mut self, waiting: &[(ObjectRef, String)], deployed_before: bool) {
+    fn waiting(&mut self, waiting: &[(ObjectRef, String)], history: Option<&History>, deployed_before: bool) {
         let message = format!("waiting for {}", list(waiting));
+        self.set(RECONCILING, Status::True, Reason::Progressing, &message);
+        self.remove(STALLED);
+        let latest = history.and_then(History::latest);
+        if let Some(remedy) = latest.and_then(|r| r.facts.as_ref()?.remedy.as_ref()) {
+            let told = format!("{}; it is rolled back: {message}", remedy.message);
+            self.set(READY, Status::False, remedy.reason(), &told);
+            self.set(REMEDIATED, Status::Unknown, Reason::Progressing, &message);
+            return;
+        }
+        self.remove(REMEDIATED);
+        match latest.filter(|r| r.status == record::Status::Deployed) {
+            Some(tested) => {
+                self.released(tested);
+                self.set(TEST_SUCCESS, Status::Unknown, Reason::AwaitingTests, &message);
+            }
+            None => self.remove(TEST_SUCCESS),
+        }
         // A retry of what is deployed already keeps its Ready.
         if !deployed_before {
             self.set(READY, Status::Unknown, Reason::Progressing, &message);
         }
-        self.set(RECONCILING, Status::True, Reason::Progressing, &message);
-        self.remove(STALLED);
     }
 
     /// Nothing goes on until somebody approves, which is no failure.
@@ -388,16 +456,67 @@ impl Conditions<'_> {
         self.set(READY, Status::False, failure.reason, &message);
         // What helm left is none of this generation's ends, unless it was found to be beside one.
         let left_a_revision =
-            latest.is_some_and(|r| r.facts.is_some() && r.status == pintle_helm::record::Status::Failed);
+            latest.is_some_and(|r| r.facts.is_some() && r.status == record::Status::Failed || r.is_remedy());
         if left_a_revision || failure.reason == Reason::ExternalRelease {
             self.set(RELEASED, Status::False, failure.reason, &message);
         }
+        self.followed(failure, latest);
         if failure.retry == Retry::OnChange {
             self.set(STALLED, Status::True, failure.reason, &message);
             self.remove(RECONCILING);
         } else {
             self.set(RECONCILING, Status::True, Reason::ProgressingWithRetry, &message);
             self.remove(STALLED);
+        }
+    }
+
+    /// What was done about a failure, and which tests were the failure.
+    fn followed(&mut self, failure: &Failure, latest: Option<&Revision>) {
+        let Some((latest, facts)) = latest.and_then(|r| Some((r, r.facts.as_ref()?))) else { return };
+        if let Some(remedy) = &facts.remedy {
+            let why = format!("because the {} to revision {} failed", remedy.action.as_str(), remedy.of);
+            match latest.status {
+                record::Status::Deployed => {
+                    let (number, of) = (latest.number, facts.rollback_of.unwrap_or_default());
+                    let done = format!("revision {number} has the content of revision {of} again, {why}");
+                    self.set(REMEDIATED, Status::True, Reason::RollbackSucceeded, &done);
+                }
+                record::Status::Uninstalled => {
+                    let done = format!("the release was uninstalled, {why}");
+                    self.set(REMEDIATED, Status::True, Reason::UninstallSucceeded, &done);
+                }
+                record::Status::Failed => {
+                    self.set(REMEDIATED, Status::False, Reason::RollbackFailed, &facts.message);
+                }
+                record::Status::Uninstalling if failure.is_wait() => {
+                    self.set(REMEDIATED, Status::Unknown, Reason::Progressing, &failure.message);
+                }
+                record::Status::Uninstalling => {
+                    self.set(REMEDIATED, Status::False, Reason::UninstallFailed, &failure.message);
+                }
+                _ => {}
+            }
+            match remedy.reason() {
+                Reason::TestFailed => {
+                    self.set(TEST_SUCCESS, Status::False, Reason::TestFailed, &remedy.message);
+                }
+                _ => self.remove(TEST_SUCCESS),
+            }
+            return;
+        }
+        let tests = facts.tested.as_ref().and_then(|tested| tested.failure.as_ref());
+        match (latest.status, tests) {
+            (record::Status::Deployed, Some(text)) => {
+                self.released(latest);
+                self.remove(REMEDIATED);
+                self.set(TEST_SUCCESS, Status::False, Reason::TestFailed, text);
+            }
+            (record::Status::Failed, _) => {
+                self.remove(REMEDIATED);
+                self.remove(TEST_SUCCESS);
+            }
+            // It failed before anything was begun: what is told of the last revision stays.
+            _ => {}
         }
     }
 }

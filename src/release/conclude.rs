@@ -24,7 +24,9 @@ pub async fn conclude(
             supersede_outdated(cx, history).await
         }
         Outcome::Failed { error } => {
+            Failpoint::Failing.reach();
             history.fail(cx, number, error).await?;
+            super::clean_up(cx, history, number).await?;
             // Retries go on for ever; without this so would the history.
             for number in history.repeated_failures(cx.policy.max_history) {
                 history.remove(cx, number).await?;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::state::ReleaseState;
+use super::remediation::Remedies;
+use super::state::{Failed, ReleaseState};
 use super::{Action, Desired};
-use crate::api::Reason;
+use crate::api::{Reason, RemediationStrategy};
 use crate::cluster::Retry;
 
 /// The first pause after a failure.
@@ -37,6 +38,18 @@ pub enum Decision {
     Rollback {
         /// The older one.
         to: u32,
+    },
+    /// Put a failure right.
+    Remediate {
+        /// The revision that failed.
+        revision: u32,
+        /// How.
+        how: Remedial,
+    },
+    /// Run the tests of a deployed revision, or go on with them.
+    Test {
+        /// The revision.
+        revision: u32,
     },
     /// Go on with a pending revision, from its record.
     Resume {
@@ -72,14 +85,28 @@ pub enum Decision {
     },
 }
 
+/// How a failure is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedial {
+    /// By a revision with the content of this one.
+    Rollback {
+        /// The good one.
+        to: u32,
+    },
+    /// By an uninstall.
+    Uninstall,
+}
+
 impl Decision {
     /// The action that a new revision is made for.
     pub fn action(&self) -> Option<Action> {
         match self {
             Self::Install => Some(Action::Install),
             Self::Upgrade => Some(Action::Upgrade),
-            Self::Rollback { .. } => Some(Action::Rollback),
-            Self::Uninstall => Some(Action::Uninstall),
+            Self::Rollback { .. } | Self::Remediate { how: Remedial::Rollback { .. }, .. } => {
+                Some(Action::Rollback)
+            }
+            Self::Uninstall | Self::Remediate { how: Remedial::Uninstall, .. } => Some(Action::Uninstall),
             _ => None,
         }
     }
@@ -89,9 +116,11 @@ impl Decision {
 ///
 /// Failures count only if they left a revision behind; what fails before that is the controller's to count, with
 /// the same [`backoff`].
-pub fn decide(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decision {
+pub fn decide(state: &ReleaseState, desired: &Desired, remedies: &Remedies, now: Timestamp) -> Decision {
     match state {
         ReleaseState::Absent => Decision::Install,
+        ReleaseState::Uninstalled { .. } if remedies.replace => Decision::Install,
+        ReleaseState::Uninstalled { revision } => kept_record(*revision),
         ReleaseState::Claimed { owner, holder } => {
             let error = super::history::claimed(owner, holder);
             Decision::Stall { reason: error.reason, message: error.message }
@@ -107,7 +136,18 @@ pub fn decide(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decisi
         ReleaseState::Unmanaged { .. } => Decision::Upgrade,
         ReleaseState::External { revision, what } => external(*revision, what),
         ReleaseState::OutOfSync { installed, .. } => go(desired, *installed),
-        ReleaseState::Failed { .. } => failed(state, desired, now),
+        ReleaseState::Failed { revision, failed, installed, is_remedy, good } => {
+            let again =
+                if *is_remedy { put_right_by_rollback(*revision, *good) } else { go(desired, *installed) };
+            match remedies.of(failed.action).filter(|_| !is_remedy) {
+                Some(remediation) => remediate(*revision, failed, remediation, *good, again),
+                None => retry(*revision, failed, again, now),
+            }
+        }
+        ReleaseState::Remediated { revision, failed, back_at } => {
+            remediated(*revision, failed, *back_at, remedies, go(desired, back_at.is_some()), now)
+        }
+        ReleaseState::Untested { revision } => Decision::Test { revision: *revision },
         ReleaseState::InSync { .. } | ReleaseState::Held { .. } => Decision::Nothing,
         ReleaseState::MissingRevision { message } => {
             Decision::Stall { reason: Reason::RevisionNotFound, message: message.clone() }
@@ -165,24 +205,113 @@ fn wait_for_helm(revision: u32, until: Option<Timestamp>, beside: Option<&str>, 
     }
 }
 
-fn failed(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decision {
-    let ReleaseState::Failed { revision, same_inputs, installed, failures, reason, retry, at, message } =
-        state
-    else {
-        return Decision::Nothing;
-    };
-    if !same_inputs {
-        return go(desired, *installed);
+/// helm refuses the name as well, unless it is told to replace the release.
+fn kept_record(revision: u32) -> Decision {
+    Decision::Stall {
+        reason: Reason::InstallFailed,
+        message: format!(
+            "the release was uninstalled, and its record is kept up to revision {revision}; set spec.install.replace to \
+             go on from it, or delete its Secrets"
+        ),
     }
+}
+
+/// Whether it was cut short: nothing was wrong with it.
+fn is_cut_short(failed: &Failed) -> bool {
+    known_reason(&failed.reason) == Reason::Interrupted
+}
+
+/// What follows a failure that the spec says how to put right.
+fn remediate(
+    revision: u32,
+    failed: &Failed,
+    remediation: super::Remediation,
+    good: Option<u32>,
+    again: Decision,
+) -> Decision {
+    if is_cut_short(failed) {
+        return again;
+    }
+    let is_last = failed.retry == Retry::OnChange || remediation.is_exhausted(failed.failures);
+    if is_last && !remediation.last {
+        return stop(failed, &failed.message);
+    }
+    match remediation.strategy {
+        RemediationStrategy::Uninstall => Decision::Remediate { revision, how: Remedial::Uninstall },
+        RemediationStrategy::Rollback if good.is_none() => Decision::Stall {
+            reason: Reason::MissingRollbackTarget,
+            message: format!(
+                "the {} failed, and there is no good revision to go back to: {}; change the spec, or set \
+                 spec.upgrade.remediation.strategy to uninstall",
+                failed.action.as_str(),
+                failed.message
+            ),
+        },
+        RemediationStrategy::Rollback => put_right_by_rollback(revision, good),
+    }
+}
+
+fn put_right_by_rollback(revision: u32, good: Option<u32>) -> Decision {
+    match good {
+        Some(to) => Decision::Remediate { revision, how: Remedial::Rollback { to } },
+        None => Decision::Stall {
+            reason: Reason::MissingRollbackTarget,
+            message: format!(
+                "revision {revision} was to go back to a revision that is not in the history any more"
+            ),
+        },
+    }
+}
+
+/// What follows when a failure was put right: the next try, after a pause, or the end.
+fn remediated(
+    revision: u32,
+    failed: &Failed,
+    back_at: Option<u32>,
+    remedies: &Remedies,
+    again: Decision,
+    now: Timestamp,
+) -> Decision {
+    let done = match back_at {
+        Some(to) => format!("revision {revision} has the content of revision {to} again"),
+        None => "the release was uninstalled".to_owned(),
+    };
+    let failed = Failed { message: format!("{}; {done}", failed.message), ..failed.clone() };
+    let remediation = remedies.of(failed.action);
+    if failed.retry == Retry::OnChange || remediation.is_some_and(|r| r.is_exhausted(failed.failures)) {
+        return stop(&failed, &failed.message);
+    }
+    retry(revision, &failed, again, now)
+}
+
+/// Nothing more is tried. What only a change of the inputs can mend says so by its own reason.
+fn stop(failed: &Failed, message: &str) -> Decision {
+    if failed.retry == Retry::OnChange {
+        return Decision::Stall { reason: known_reason(&failed.reason), message: message.to_owned() };
+    }
+    let times = if failed.failures == 1 { "once".to_owned() } else { format!("{} times", failed.failures) };
+    let action = failed.action.as_str();
+    Decision::Stall {
+        reason: Reason::RetriesExceeded,
+        message: format!(
+            "the {action} failed {times}, which is all that spec.{action}.remediation.retries allows; the last time with \
+             {}: {message}; change the spec, or set the annotation pintle.dev/resetAt",
+            failed.reason
+        ),
+    }
+}
+
+/// Tries again when the pause after a failure is over.
+fn retry(revision: u32, failed: &Failed, again: Decision, now: Timestamp) -> Decision {
+    let Failed { failures, reason, retry, at, message, .. } = failed;
     let known = known_reason(reason);
     if *retry == Retry::OnChange {
         return Decision::Stall { reason: known, message: message.clone() };
     }
-    // Nothing was wrong with it: its process was told to end.
-    if known == Reason::Interrupted {
-        return go(desired, *installed);
+    if is_cut_short(failed) {
+        return again;
     }
-    let mut pause = backoff(*failures, u64::from(*revision));
+    let mut pause = backoff(*failures, u64::from(revision));
     if *retry == Retry::Later {
         pause = pause.max(SLOW);
     }
@@ -192,7 +321,7 @@ fn failed(state: &ReleaseState, desired: &Desired, now: Timestamp) -> Decision {
         Some(left) if !left.is_zero() => {
             Decision::Later { after: left, reason: known, message: message.clone() }
         }
-        _ => go(desired, *installed),
+        _ => again,
     }
 }
 
@@ -209,9 +338,10 @@ pub fn backoff(failures: u32, seed: u64) -> Duration {
 }
 
 /// The reason behind a recorded text.
-fn known_reason(text: &str) -> Reason {
-    const KNOWN: [Reason; 22] = [
+pub(super) fn known_reason(text: &str) -> Reason {
+    const KNOWN: [Reason; 23] = [
         Reason::InstallFailed,
+        Reason::TestFailed,
         Reason::UpgradeFailed,
         Reason::RollbackFailed,
         Reason::UninstallFailed,

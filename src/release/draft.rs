@@ -13,8 +13,8 @@ use pintle_helm::record::{self, HookRun, Info, Record, RecordChart, RecordFile, 
 use pintle_helm::render::Use;
 use pintle_helm::values::Values;
 
-use super::facts::{self, Action, ChartFacts, Facts};
-use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey, Revision, spill};
+use super::facts::{self, Action, Attempt, ChartFacts, Facts, Remedy};
+use super::{Change, Desired, Error, History, Owner, Plan, Policy, ReleaseKey, Revision, spill};
 use crate::api::{PlanStatus, Reason};
 use crate::cluster::Retry;
 
@@ -240,6 +240,10 @@ impl Draft {
             hooks: plan.first_hooks(),
         });
         self.facts.deadline = Some(after(policy.timeout));
+        if policy.cleanup_on_fail {
+            let created = plan.objects().filter(|p| p.change == Change::Create);
+            self.facts.created = created.map(|p| p.object.clone()).collect();
+        }
         self
     }
 
@@ -257,6 +261,20 @@ impl Draft {
     #[must_use]
     pub fn forced_at(mut self, asked: Option<&str>) -> Self {
         self.facts.forced_at = asked.map(str::to_owned);
+        self
+    }
+
+    /// Adds which attempt it is.
+    #[must_use]
+    pub fn of_attempt(mut self, attempt: Attempt) -> Self {
+        self.facts.attempt = attempt;
+        self
+    }
+
+    /// Adds what it puts right.
+    #[must_use]
+    pub fn to_remedy(mut self, remedy: Option<Remedy>) -> Self {
+        self.facts.remedy = remedy;
         self
     }
 

@@ -15,6 +15,7 @@ use pintle_helm::manifest::HookEvent;
 use pintle_helm::record::Status;
 use pintle_helm::render::Use;
 
+use super::decide::known_reason;
 use crate::api::{Changes, PlanStatus, Reason};
 use crate::cluster::{ObjectRef, Retry};
 
@@ -183,6 +184,63 @@ pub struct Failure {
     pub retry: RetryFact,
 }
 
+/// What an attempt belongs to: failures of one attempt and of those before it count together while this stays the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Attempt {
+    /// Generation of the HelmRelease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// The value of the annotation that lets failures before it count no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset_at: Option<String>,
+    /// Failures in a row before this attempt.
+    pub failures: u32,
+}
+
+/// What a revision was made, or uninstalled, to put right. It tells all that has to be known of the failed revision,
+/// which may leave the history first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Remedy {
+    /// The revision that failed.
+    pub of: u32,
+    /// What failed: an install or an upgrade.
+    pub action: Action,
+    /// Digest of the chart that was tried.
+    pub chart_digest: String,
+    /// HMAC of the values that were tried.
+    pub values_digest: String,
+    /// Digest of what else of the spec was tried.
+    pub spec_digest: String,
+    /// Failures in a row, that one included.
+    pub failures: u32,
+    /// How it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The same in words.
+    pub message: String,
+}
+
+impl Remedy {
+    /// The reason of the failure.
+    pub fn reason(&self) -> Reason {
+        let recorded = self.failure.as_ref().map(|failure| known_reason(&failure.reason));
+        recorded.unwrap_or_else(|| self.action.failed())
+    }
+}
+
+/// How the tests of a revision ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tested {
+    /// When.
+    pub at: Timestamp,
+    /// What failed; none when nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
 /// [`Retry`] as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -201,6 +259,16 @@ impl From<Retry> for RetryFact {
             Retry::Soon => Self::Soon,
             Retry::Later => Self::Later,
             Retry::OnChange => Self::OnChange,
+        }
+    }
+}
+
+impl From<RetryFact> for Retry {
+    fn from(retry: RetryFact) -> Self {
+        match retry {
+            RetryFact::Soon => Self::Soon,
+            RetryFact::Later => Self::Later,
+            RetryFact::OnChange => Self::OnChange,
         }
     }
 }
@@ -272,6 +340,18 @@ pub struct Facts {
     /// How it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Which attempt it is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub attempt: Attempt,
+    /// What it puts right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+    /// How its tests ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tested: Option<Tested>,
+    /// Objects that it creates, and that go when it fails.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<ObjectRef>,
     /// How it ended, or stands.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -290,6 +370,37 @@ impl Facts {
         self.hooks
             .iter()
             .any(|h| !h.succeeded && h.event == event.as_str() && h.kind == kind && h.name == name)
+    }
+
+    /// Failures in a row with it: it counts itself, unless it was cut short, which says nothing about the next try.
+    pub(super) fn failures(&self) -> u32 {
+        let failure = self.failure.as_ref().map_or("", |failure| failure.reason.as_str());
+        let cut_short = [Reason::Interrupted, Reason::Superseded].iter().any(|r| r.as_str() == failure);
+        self.attempt.failures.saturating_add(u32::from(!cut_short))
+    }
+
+    /// What is put right about this revision: of what it puts right itself, when it was made for that.
+    pub fn to_remedy(&self, number: u32) -> Remedy {
+        self.remedy.clone().unwrap_or_else(|| {
+            let tests = self.tested.as_ref().and_then(|tested| tested.failure.clone());
+            let of_tests =
+                || Failure { reason: Reason::TestFailed.as_str().to_owned(), retry: RetryFact::Soon };
+            Remedy {
+                of: number,
+                action: self.action,
+                chart_digest: self.chart_digest.clone(),
+                values_digest: self.values_digest.clone(),
+                spec_digest: self.spec_digest.clone(),
+                failures: self.failures(),
+                failure: self.failure.clone().or_else(|| tests.as_ref().map(|_| of_tests())),
+                message: tests.unwrap_or_else(|| self.message.clone()),
+            }
+        })
+    }
+
+    /// The test that runs.
+    pub(super) fn running_test(&self) -> Option<&RunningHook> {
+        self.running.as_ref().filter(|running| running.event == HookEvent::Test.as_str())
     }
 
     /// Whether a hook of `event` was begun.
@@ -329,6 +440,10 @@ impl Facts {
     pub(super) fn decode(data: &str) -> Option<Self> {
         serde_json::from_slice(&STANDARD.decode(data).ok()?).ok()
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A fresh key for the HMAC of values, in base64.

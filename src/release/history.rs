@@ -17,7 +17,7 @@ use pintle_helm::record::{self, Record, Status};
 use pintle_helm::render::Use;
 
 use super::draft::Draft;
-use super::facts::{self, Facts};
+use super::facts::{self, Facts, Remedy};
 use super::revision::Edit;
 use super::{Error, Owner, Release, ReleaseKey, Revision, spill};
 use crate::api::{DeletionPropagation, Reason};
@@ -132,9 +132,10 @@ impl History {
         self.revisions.iter().find(|r| r.number == number)
     }
 
-    /// The newest revision that was deployed once.
+    /// The newest revision that was deployed once, and not uninstalled since.
     pub fn last_good(&self) -> Option<&Revision> {
-        self.deployed().or_else(|| self.revisions.iter().rev().find(|r| r.was_good()))
+        let mut since = self.revisions.iter().rev().take_while(|r| r.status != Status::Uninstalled);
+        self.deployed().or_else(|| since.find(|r| r.was_good()))
     }
 
     /// The number that the next revision gets.
@@ -246,6 +247,7 @@ impl History {
             message.clone_into(&mut record.info.description);
             if let Some(facts) = facts {
                 finish(facts, message, now);
+                facts.created.clear();
                 super::draft::note_hooks(record, facts);
             }
         };
@@ -275,13 +277,38 @@ impl History {
                     reason: error.reason.as_str().to_owned(),
                     retry: error.retry.into(),
                 });
+                // What follows right away needs it.
+                if matches!(error.reason, Reason::Interrupted | Reason::Superseded) {
+                    facts.created.clear();
+                }
                 super::draft::note_hooks(record, facts);
             }
         };
         self.update(cx, number, &edit).await
     }
 
-    /// Marks `number` as being uninstalled until `deadline`; a revision of helm's becomes Pintle's by that.
+    /// Writes down how the tests of the deployed revision `number` ended; its status stays.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub(super) async fn note_tests(
+        &mut self,
+        cx: &Release<'_>,
+        number: u32,
+        tested: &facts::Tested,
+    ) -> Result<(), Error> {
+        let edit = |record: &mut Record, facts: Option<&mut Facts>| {
+            if let Some(facts) = facts {
+                facts.running = None;
+                facts.tested = Some(tested.clone());
+                super::draft::note_hooks(record, facts);
+            }
+        };
+        self.update(cx, number, &edit).await
+    }
+
+    /// Marks `number` as being uninstalled until `deadline`, to put a failure right when there is a remedy; a revision
+    /// of helm's becomes Pintle's by that.
     ///
     /// # Errors
     /// The server's refusal.
@@ -290,6 +317,7 @@ impl History {
         cx: &Release<'_>,
         number: u32,
         deadline: Timestamp,
+        remedy: Option<&Remedy>,
     ) -> Result<(), Error> {
         let now = Timestamp::now();
         if let Some(revision) = self.revisions.iter_mut().find(|r| r.number == number) {
@@ -308,6 +336,7 @@ impl History {
                 facts.deadline = Some(deadline);
                 facts.failure = None;
                 facts.applied = false;
+                facts.remedy = remedy.cloned();
             }
         };
         self.update(cx, number, &edit).await

@@ -11,6 +11,7 @@
 
 mod apply;
 mod approval;
+mod cleanup;
 mod conclude;
 mod contest;
 mod decide;
@@ -30,12 +31,14 @@ mod plan;
 mod preflight;
 mod prune;
 mod recreate;
+mod remediation;
 mod revision;
 mod seen;
 mod spill;
 mod state;
 mod status;
 mod targets;
+mod test;
 mod uninstall;
 mod wait;
 
@@ -49,13 +52,16 @@ use crate::cluster::masking::Redactions;
 use crate::cluster::{Discovery, TenantClient};
 
 pub use approval::{Standing, standing};
+pub use cleanup::clean_up;
 pub use conclude::{conclude, give_up, tidy};
-pub use decide::{Decision, backoff, decide};
+pub use decide::{Decision, Remedial, backoff, decide};
 pub use diff::{PathChange, diff_objects};
 pub use draft::Draft;
 pub use error::Error;
 pub use execute::{Outcome, execute, resume_hooks, resume_wait};
-pub use facts::{Action, ChartFacts, Facts, Failure, HookFacts, RetryFact, RunningHook};
+pub use facts::{
+    Action, Attempt, ChartFacts, Facts, Failure, HookFacts, Remedy, RetryFact, RunningHook, Tested,
+};
 pub use history::History;
 pub use hook::{HOOK_LABEL, SeenHooks};
 pub use live::{Live, LiveObject, live};
@@ -63,12 +69,14 @@ pub use observe::{Observation, observe};
 pub use ownership::HOOK_OWNER;
 pub use plan::{Change, Plan, Planned, Step, plan, prepare};
 pub use preflight::preflight;
+pub use remediation::{Remediation, Remedies};
 pub use revision::Revision;
 pub use seen::{Noticed, SeenObjects};
 pub use spill::RELEASE_LABEL as PART_OF;
-pub use state::{Desired, ReleaseState, assess};
-pub use status::{history_status, inventory, is_heeded, last_attempt, recorded_inventory};
+pub use state::{Desired, Failed, ReleaseState, Tests, assess};
+pub use status::{failures, history_status, inventory, is_heeded, last_attempt, recorded_inventory};
 pub use targets::{Earlier, TargetObject, Targets};
+pub use test::{conclude_tests, end_tests, test};
 pub use uninstall::uninstall;
 pub use wait::is_ready_at_once;
 
@@ -134,6 +142,8 @@ pub struct Policy {
     pub deletion_propagation: DeletionPropagation,
     /// Keeps the record of an uninstalled release.
     pub keep_history: bool,
+    /// Deletes what a failed action has created.
+    pub cleanup_on_fail: bool,
 }
 
 impl Policy {
@@ -153,6 +163,7 @@ impl Policy {
             // What leaves the manifest goes with its dependents, whatever an uninstall does.
             deletion_propagation: DeletionPropagation::Background,
             keep_history: spec.uninstall.keep_history,
+            cleanup_on_fail: false,
         };
         match action {
             Action::Install => {
@@ -169,12 +180,14 @@ impl Policy {
                 policy.disable_hooks = spec.upgrade.disable_hooks;
                 policy.disable_wait = spec.upgrade.disable_wait;
                 policy.wait_for_jobs = !spec.upgrade.disable_wait_for_jobs;
+                policy.cleanup_on_fail = spec.upgrade.cleanup_on_fail;
             }
             Action::Rollback => {
                 policy.force = spec.rollback.force;
                 policy.disable_hooks = spec.rollback.disable_hooks;
                 policy.disable_wait = spec.rollback.disable_wait;
                 policy.wait_for_jobs = !spec.rollback.disable_wait_for_jobs;
+                policy.cleanup_on_fail = spec.rollback.cleanup_on_fail;
             }
             Action::Uninstall => {
                 policy.disable_hooks = spec.uninstall.disable_hooks;
@@ -183,6 +196,13 @@ impl Policy {
                 policy.timeout = spec.uninstall.timeout.map_or(spec.timeout.0, |t| t.0);
             }
         }
+        policy
+    }
+
+    /// What `spec` says about tests.
+    pub fn of_tests(spec: &HelmReleaseSpec) -> Self {
+        let mut policy = Self::new(spec, Action::Upgrade);
+        policy.timeout = spec.test.timeout.map_or(spec.timeout.0, |t| t.0);
         policy
     }
 }

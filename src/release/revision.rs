@@ -144,6 +144,11 @@ impl Revision {
         matches!(self.status, Status::Deployed | Status::Superseded)
     }
 
+    /// Whether it was made, or uninstalled, to put a failure right.
+    pub fn is_remedy(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.remedy.is_some())
+    }
+
     /// Whether a re-read revision is still the same piece of work, so that writing on is no theft.
     pub(super) fn is_same_work(&self, read: &Self) -> bool {
         let holder = |r: &Self| r.facts.as_ref().map(|f| (f.owner.clone(), f.action, f.started_at));

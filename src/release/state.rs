@@ -8,7 +8,7 @@ use pintle_helm::manifest::digest_object;
 use pintle_helm::record::Status;
 use pintle_helm::values::Values;
 
-use super::facts::{Action, Facts, RetryFact, fresh_key, keyed_digest};
+use super::facts::{Action, Attempt, Facts, Failure, fresh_key, keyed_digest};
 use super::{Error, History, Observation, Owner, Revision};
 use crate::api::Reason;
 use crate::cluster::Retry;
@@ -39,6 +39,19 @@ pub struct Desired {
     pub settled: bool,
     /// Whether the HelmRelease that the record names is known to be gone, so that this one takes over.
     pub take_over: bool,
+    /// Generation of the HelmRelease.
+    pub generation: Option<i64>,
+    /// The value of the annotation that lets failures before it count no more.
+    pub reset_at: Option<String>,
+    /// Whether each revision is tested.
+    pub tests: Option<Tests>,
+}
+
+/// What is made of the tests of a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tests {
+    /// A failed test is shown, and that is all.
+    pub ignore_failures: bool,
 }
 
 impl Desired {
@@ -94,17 +107,72 @@ impl Desired {
         self
     }
 
-    /// What of the inputs differs from those of a revision; none when they are the same.
+    /// Says which attempt it would be: of which generation, and after which reset of the failures.
+    #[must_use]
+    pub fn asked_by(mut self, generation: Option<i64>, reset_at: Option<&str>) -> Self {
+        self.generation = generation;
+        self.reset_at = reset_at.map(str::to_owned);
+        self
+    }
+
+    /// Says whether revisions are tested.
+    #[must_use]
+    pub fn tested(mut self, tests: Option<Tests>) -> Self {
+        self.tests = tests;
+        self
+    }
+
+    /// What of the inputs differs from those that a revision was made for; none when they are the same. One that puts
+    /// a failure right was made for what failed.
     fn difference(&self, facts: &Facts) -> Option<&'static str> {
-        match self.rollback_to {
-            Some(to) if facts.rollback_of == Some(to) => None,
-            Some(_) => Some("rollbackTo changed"),
-            // A held release that is let go counts by the content that it was held at.
-            None if self.chart_digest != facts.chart_digest => Some("the chart changed"),
-            None if self.values_digest != facts.values_digest => Some("the values changed"),
-            None if self.spec_digest != facts.spec_digest => Some("the spec changed"),
-            None => None,
+        match (self.rollback_to, &facts.remedy) {
+            (Some(to), _) if facts.rollback_of == Some(to) => None,
+            (Some(_), _) => Some("rollbackTo changed"),
+            (None, None) => self.other_content(facts),
+            (None, Some(tried)) => {
+                self.other_inputs(&tried.chart_digest, &tried.values_digest, &tried.spec_digest)
+            }
         }
+    }
+
+    /// What of the inputs differs from those of a revision's content. A held release that is let go counts by the
+    /// content that it was held at.
+    fn other_content(&self, facts: &Facts) -> Option<&'static str> {
+        self.other_inputs(&facts.chart_digest, &facts.values_digest, &facts.spec_digest)
+    }
+
+    fn other_inputs(&self, chart: &str, values: &str, spec: &str) -> Option<&'static str> {
+        match () {
+            () if self.chart_digest != chart => Some("the chart changed"),
+            () if self.values_digest != values => Some("the values changed"),
+            () if self.spec_digest != spec => Some("the spec changed"),
+            () => None,
+        }
+    }
+
+    /// Whether somebody has asked since the revision with these facts was begun: its failure does not count then.
+    fn is_asked_anew(&self, facts: &Facts) -> bool {
+        self.force
+            || self.generation != facts.attempt.generation
+            || (self.reset_at.is_some() && self.reset_at != facts.attempt.reset_at)
+    }
+
+    /// The attempt that is begun now. One that puts a failure right counts its own failures only.
+    pub fn attempt(&self, history: &History, is_remedy: bool) -> Attempt {
+        let latest = history.latest();
+        let facts = latest.and_then(|r| r.facts.as_ref());
+        let reset_at = self.reset_at.clone().or_else(|| facts?.attempt.reset_at.clone());
+        let same = facts.filter(|f| !self.is_asked_anew(f) && self.difference(f).is_none());
+        let failed = latest.is_some_and(|r| r.status == Status::Failed);
+        let failures = same.map_or(0, |facts| match &facts.remedy {
+            Some(_) if is_remedy && failed => facts.failures(),
+            Some(remedy) if !is_remedy => remedy.failures,
+            None if !is_remedy && (failed || facts.tested.as_ref().is_some_and(|t| t.failure.is_some())) => {
+                facts.failures()
+            }
+            _ => 0,
+        });
+        Attempt { generation: self.generation, reset_at, failures }
     }
 
     /// Whether the revision with these facts is this HelmRelease's.
@@ -116,8 +184,13 @@ impl Desired {
 /// What a release amounts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReleaseState {
-    /// There is none, or it was uninstalled.
+    /// There is none, or what there was is uninstalled and of no consequence.
     Absent,
+    /// It was uninstalled, and its record was kept.
+    Uninstalled {
+        /// The revision.
+        revision: u32,
+    },
     /// The latest revision belongs to another HelmRelease.
     Claimed {
         /// `namespace/name` of that HelmRelease.
@@ -165,24 +238,32 @@ pub enum ReleaseState {
         /// Whether any revision was ever deployed.
         installed: bool,
     },
-    /// The latest revision failed.
+    /// The latest revision failed, or its tests did, with the inputs that are wanted now.
     Failed {
         /// The revision.
         revision: u32,
-        /// Whether its inputs are those that are wanted now.
-        same_inputs: bool,
+        /// What failed.
+        failed: Failed,
         /// Whether any revision was ever deployed.
         installed: bool,
-        /// Failures in a row with these inputs, this one included.
-        failures: u32,
-        /// Why, as a condition's reason.
-        reason: String,
-        /// When trying again can help.
-        retry: Retry,
-        /// When it failed.
-        at: Option<Timestamp>,
-        /// Its message.
-        message: String,
+        /// Whether it was itself made to put another failure right.
+        is_remedy: bool,
+        /// The revision to go back to.
+        good: Option<u32>,
+    },
+    /// The latest revision put right, or removed, what failed with the inputs that are wanted now.
+    Remediated {
+        /// The revision.
+        revision: u32,
+        /// What failed.
+        failed: Failed,
+        /// The revision whose content runs again; none when the release was uninstalled.
+        back_at: Option<u32>,
+    },
+    /// What is wanted is deployed, and its tests have not ended.
+    Untested {
+        /// The revision.
+        revision: u32,
     },
     /// What is wanted is deployed.
     InSync {
@@ -201,6 +282,23 @@ pub enum ReleaseState {
         /// Says which, and which there are.
         message: String,
     },
+}
+
+/// An action that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Which.
+    pub action: Action,
+    /// Failures in a row with these inputs, this one included.
+    pub failures: u32,
+    /// Why, as a condition's reason.
+    pub reason: String,
+    /// When trying again can help.
+    pub retry: Retry,
+    /// When it failed, or when that was put right.
+    pub at: Option<Timestamp>,
+    /// Its message.
+    pub message: String,
 }
 
 /// Says what the observation amounts to: pure.
@@ -232,40 +330,121 @@ pub fn assess(observed: &Observation, desired: &Desired) -> ReleaseState {
         return assess_held(history, latest, desired, to);
     }
     if latest.status == Status::Uninstalled {
-        return ReleaseState::Absent;
+        return assess_uninstalled(latest, desired);
     }
     let installed = history.last_good().is_some();
     let Some(facts) = &latest.facts else {
         let deployed = latest.status == Status::Deployed;
         return ReleaseState::Unmanaged { revision: latest.number, deployed };
     };
-    if let Some(why) = desired.difference(facts) {
-        return ReleaseState::OutOfSync { why: why.to_owned(), installed };
+    let is_same_attempt = !desired.is_asked_anew(facts) && desired.difference(facts).is_none();
+    match (&facts.remedy, latest.status) {
+        (Some(remedy), Status::Deployed) if is_same_attempt => return remediated(latest, facts, remedy),
+        // What was put right counts by its content from then on.
+        (Some(_), Status::Deployed) => {
+            if let Some(why) = desired.other_content(facts) {
+                return ReleaseState::OutOfSync { why: why.to_owned(), installed };
+            }
+        }
+        _ => {
+            if let Some(why) = desired.difference(facts) {
+                return ReleaseState::OutOfSync { why: why.to_owned(), installed };
+            }
+        }
     }
     if desired.force {
         return ReleaseState::OutOfSync { why: "a new revision is asked for".to_owned(), installed };
     }
     match latest.status {
-        Status::Deployed => ReleaseState::InSync { revision: latest.number },
+        Status::Deployed => {
+            let in_sync = ReleaseState::InSync { revision: latest.number };
+            tested(history, latest, desired, facts).unwrap_or(in_sync)
+        }
+        Status::Failed if !is_same_attempt => {
+            ReleaseState::OutOfSync { why: "it is asked for anew".to_owned(), installed }
+        }
         Status::Failed => failed(history, latest, desired, facts),
         _ => ReleaseState::OutOfSync { why: format!("the latest revision is {}", latest.status), installed },
     }
 }
 
 fn assess_held(history: &History, latest: &Revision, desired: &Desired, to: u32) -> ReleaseState {
-    let rolled_back = latest.facts.as_ref().is_some_and(|f| f.rollback_of == Some(to));
+    let facts = latest.facts.as_ref();
+    let rolled_back = facts.is_some_and(|f| f.rollback_of == Some(to));
     if latest.status == Status::Deployed && (latest.number == to || rolled_back) && !desired.force {
-        return ReleaseState::Held { revision: latest.number, of: to };
+        let held = ReleaseState::Held { revision: latest.number, of: to };
+        // What is held was tested when it was made, if it is no revision of its own.
+        let tests = facts.filter(|_| rolled_back).and_then(|f| tested(history, latest, desired, f));
+        return tests.unwrap_or(held);
     }
     if !history.find(to).is_some_and(Revision::was_good) {
         return missing(history, to);
     }
-    match &latest.facts {
-        Some(facts) if latest.status == Status::Failed && rolled_back && !desired.force => {
+    match facts {
+        Some(facts) if latest.status == Status::Failed && rolled_back && !desired.is_asked_anew(facts) => {
             failed(history, latest, desired, facts)
         }
         _ => ReleaseState::OutOfSync { why: format!("rollbackTo asks for revision {to}"), installed: true },
     }
+}
+
+/// What was uninstalled to put a failure right makes way for the next try; another record was kept on purpose.
+fn assess_uninstalled(latest: &Revision, desired: &Desired) -> ReleaseState {
+    let facts = latest.facts.as_ref();
+    let Some((facts, remedy)) = facts.and_then(|facts| Some((facts, facts.remedy.as_ref()?))) else {
+        return ReleaseState::Uninstalled { revision: latest.number };
+    };
+    if desired.is_asked_anew(facts) || desired.difference(facts).is_some() || !desired.owns(facts) {
+        return ReleaseState::Absent;
+    }
+    remediated(latest, facts, remedy)
+}
+
+fn remediated(latest: &Revision, facts: &Facts, remedy: &super::Remedy) -> ReleaseState {
+    let (reason, retry) = how(remedy.failure.as_ref(), remedy.action);
+    let failed = Failed {
+        action: remedy.action,
+        failures: remedy.failures,
+        reason,
+        retry,
+        at: facts.completed_at,
+        message: remedy.message.clone(),
+    };
+    ReleaseState::Remediated { revision: latest.number, failed, back_at: facts.rollback_of }
+}
+
+/// What the tests of a deployed revision come to; none when there is nothing to run and nothing to act on.
+fn tested(history: &History, latest: &Revision, desired: &Desired, facts: &Facts) -> Option<ReleaseState> {
+    let tests = desired.tests?;
+    let revision = latest.number;
+    let Some(tested) = &facts.tested else { return Some(ReleaseState::Untested { revision }) };
+    let message = tested.failure.clone().filter(|_| !tests.ignore_failures)?;
+    if desired.is_asked_anew(facts) {
+        return Some(ReleaseState::OutOfSync { why: "it is asked for anew".to_owned(), installed: true });
+    }
+    let failed = Failed {
+        action: facts.action,
+        failures: facts.failures(),
+        reason: Reason::TestFailed.as_str().to_owned(),
+        retry: Retry::Soon,
+        at: Some(tested.at),
+        message,
+    };
+    let good = good_before(history, revision, desired);
+    Some(ReleaseState::Failed { revision, failed, installed: true, is_remedy: false, good })
+}
+
+/// The newest revision below `number` that can be gone back to: it was deployed, its tests did not fail, and the
+/// release was not uninstalled since.
+fn good_before(history: &History, number: u32, desired: &Desired) -> Option<u32> {
+    let failed_tests = |r: &Revision| {
+        let tested = r.facts.as_ref().and_then(|f| f.tested.as_ref());
+        let is_heeded = desired.tests.is_some_and(|tests| !tests.ignore_failures);
+        is_heeded && tested.is_some_and(|tested| tested.failure.is_some())
+    };
+    let older = history.revisions().iter().rev().filter(|r| r.number < number);
+    let mut since = older.take_while(|r| r.status != Status::Uninstalled);
+    since.find(|r| r.was_good() && !failed_tests(r)).map(|r| r.number)
 }
 
 /// Chart and description of a revision of helm's.
@@ -301,30 +480,28 @@ fn pending(latest: &Revision, desired: &Desired) -> ReleaseState {
 }
 
 fn failed(history: &History, latest: &Revision, desired: &Desired, facts: &Facts) -> ReleaseState {
-    let same = |r: &&Revision| {
-        r.status == Status::Failed && r.facts.as_ref().is_some_and(|f| desired.difference(f).is_none())
-    };
-    // One that was interrupted says nothing about the next try.
-    let counts = |r: &&Revision| {
-        let failure = r.facts.as_ref().and_then(|f| f.failure.as_ref());
-        failure.is_none_or(|f| f.reason != Reason::Interrupted.as_str())
-    };
-    let failures = history.revisions().iter().rev().take_while(same).filter(counts).count();
-    let retry = match facts.failure.as_ref().map(|f| f.retry) {
-        Some(RetryFact::OnChange) => Retry::OnChange,
-        Some(RetryFact::Later) => Retry::Later,
-        Some(RetryFact::Soon) | None => Retry::Soon,
-    };
-    let fallback = facts.action.failed().as_str().to_owned();
+    let (reason, retry) = how(facts.failure.as_ref(), facts.action);
     ReleaseState::Failed {
         revision: latest.number,
-        same_inputs: true,
+        failed: Failed {
+            action: facts.action,
+            failures: facts.failures().max(1),
+            reason,
+            retry,
+            at: facts.completed_at,
+            message: facts.message.clone(),
+        },
         installed: history.last_good().is_some(),
-        failures: u32::try_from(failures).unwrap_or(u32::MAX).max(1),
-        reason: facts.failure.as_ref().map_or(fallback, |f| f.reason.clone()),
-        retry,
-        at: facts.completed_at,
-        message: facts.message.clone(),
+        is_remedy: facts.remedy.is_some(),
+        good: good_before(history, facts.remedy.as_ref().map_or(latest.number, |remedy| remedy.of), desired),
+    }
+}
+
+/// Reason and hope of a recorded failure.
+fn how(failure: Option<&Failure>, action: Action) -> (String, Retry) {
+    match failure {
+        Some(failure) => (failure.reason.clone(), failure.retry.into()),
+        None => (action.failed().as_str().to_owned(), Retry::Soon),
     }
 }
 

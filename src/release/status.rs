@@ -3,9 +3,13 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use pintle_helm::record::Status;
+
+use super::facts::HookFacts;
 use super::targets::Targets;
+use super::test::is_test;
 use super::{Action, Error, Facts, History, Plan, Release, Revision};
-use crate::api::{InventoryEntry, RevisionStatus};
+use crate::api::{InventoryEntry, RevisionStatus, TestStatus};
 use crate::cluster::ObjectRef;
 
 /// Revisions in the status.
@@ -38,6 +42,17 @@ fn revision_status(revision: &Revision) -> RevisionStatus {
         started_at: facts.started_at.map_or(created, Time),
         completed_at: facts.completed_at.map(Time),
         message: some(&facts.message),
+        tests: facts.hooks.iter().filter(|run| is_test(run)).map(test_status).collect(),
+    }
+}
+
+fn test_status(run: &HookFacts) -> TestStatus {
+    TestStatus {
+        name: run.name.clone(),
+        kind: run.kind.clone(),
+        started_at: Time(run.started_at),
+        completed_at: Time(run.completed_at),
+        phase: if run.succeeded { "Succeeded" } else { "Failed" }.to_owned(),
     }
 }
 
@@ -62,6 +77,7 @@ fn foreign_status(revision: &Revision, created: Time) -> RevisionStatus {
         started_at: created,
         completed_at: None,
         message: of(record.as_ref().map(|r| &r.info.description)),
+        tests: Vec::new(),
     }
 }
 
@@ -97,4 +113,16 @@ pub fn is_heeded(history: &History, asked: &str) -> bool {
 /// The facts of the newest revision that Pintle made, for `lastAttempted*` and the like.
 pub fn last_attempt(history: &History) -> Option<&Facts> {
     history.revisions().iter().rev().find_map(|r| r.facts.as_ref())
+}
+
+/// Failures in a row, as the newest revision tells.
+pub fn failures(history: &History) -> u32 {
+    let Some((latest, facts)) = history.latest().and_then(|r| Some((r, r.facts.as_ref()?))) else { return 0 };
+    match (&facts.remedy, &facts.tested) {
+        (Some(remedy), _) => remedy.failures,
+        (None, Some(tested)) if tested.failure.is_some() => facts.failures(),
+        _ if latest.status == Status::Failed => facts.failures(),
+        _ if latest.status.is_pending() => facts.attempt.failures,
+        _ => 0,
+    }
 }

@@ -14,7 +14,7 @@ use super::draft::after;
 use super::hook::{Progress, cut_short, run_event, still_running};
 use super::ownership;
 use super::targets::{Earlier, TargetObject, Targets};
-use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey, spill};
+use super::{Change, Error, History, Live, Outcome, Planned, Release, ReleaseKey, Remedy, spill};
 use crate::api::{Changes, Reason};
 use crate::cluster::Retry;
 use crate::telemetry::failpoint::Failpoint;
@@ -23,17 +23,28 @@ use crate::telemetry::failpoint::Failpoint;
 /// which the warnings list.
 ///
 /// `was_ours` says that Pintle had the release once. The record alone cannot tell: helm drops Pintle's facts from every
-/// revision that it writes.
-pub async fn uninstall(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Outcome {
-    match step(cx, history, was_ours).await {
+/// revision that it writes. With a `remedy` the release is removed to put a failure right: the record of the failed
+/// revision stays then, since it tells how often the action failed.
+pub async fn uninstall(
+    cx: &Release<'_>,
+    history: &mut History,
+    was_ours: bool,
+    remedy: Option<&Remedy>,
+) -> Outcome {
+    match step(cx, history, was_ours, remedy).await {
         Ok(outcome) => outcome,
         Err(error) if error.transient => Outcome::Retry { error },
         Err(error) => Outcome::Failed { error },
     }
 }
 
-async fn step(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Result<Outcome, Error> {
-    let Some(number) = begin(cx, history, was_ours).await? else {
+async fn step(
+    cx: &Release<'_>,
+    history: &mut History,
+    was_ours: bool,
+    remedy: Option<&Remedy>,
+) -> Result<Outcome, Error> {
+    let Some(number) = begin(cx, history, was_ours, remedy).await? else {
         spill::sweep(cx, history).await?;
         return Ok(Outcome::Done { changes: Changes::default(), warnings: Vec::new() });
     };
@@ -61,19 +72,25 @@ async fn step(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Result
         return Ok(parked);
     }
     Failpoint::Forgetting.reach();
-    forget(cx, history, number).await?;
+    let keep = remedy.map_or(Keep::Nothing, |_| Keep::Newest);
+    forget(cx, history, number, if cx.policy.keep_history { Keep::All } else { keep }).await?;
     let deleted = planned.iter().filter(|p| p.change == Change::Delete).count();
     let changes = Changes { deleted: i64::try_from(deleted).unwrap_or(i64::MAX), ..Changes::default() };
     Ok(Outcome::Done { changes, warnings })
 }
 
 /// Marks the latest revision; `None` when there is nothing to remove.
-async fn begin(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Result<Option<u32>, Error> {
+async fn begin(
+    cx: &Release<'_>,
+    history: &mut History,
+    was_ours: bool,
+    remedy: Option<&Remedy>,
+) -> Result<Option<u32>, Error> {
     let Some(latest) = history.latest() else { return Ok(None) };
     let number = latest.number;
     if latest.status == Status::Uninstalled {
         if !cx.policy.keep_history {
-            forget(cx, history, number).await?;
+            forget(cx, history, number, Keep::Nothing).await?;
         }
         return Ok(None);
     }
@@ -94,11 +111,13 @@ async fn begin(cx: &Release<'_>, history: &mut History, was_ours: bool) -> Resul
         return Err(error);
     }
     let has_facts = latest.facts.is_some();
-    if let Some(facts) = latest.facts.as_ref().filter(|_| latest.status.is_pending()) {
+    if let Some(facts) =
+        latest.facts.as_ref().filter(|f| latest.status.is_pending() || f.running_test().is_some())
+    {
         cut_short(cx, facts).await;
     }
     if latest.status != Status::Uninstalling || !has_facts {
-        history.mark_uninstalling(cx, number, after(cx.policy.timeout)).await?;
+        history.mark_uninstalling(cx, number, after(cx.policy.timeout), remedy).await?;
         Failpoint::Uninstalling.reach();
     }
     Ok(Some(number))
@@ -228,24 +247,33 @@ fn stuck(cx: &Release<'_>, waiting: &[(crate::cluster::ObjectRef, String)]) -> E
     Error::new(Reason::UninstallFailed, Retry::Later, message)
 }
 
+/// What is left of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Nothing,
+    /// The marked revision.
+    Newest,
+    All,
+}
+
 /// Removes the record, the marked revision last: while it is there, the removal is known to go on.
-async fn forget(cx: &Release<'_>, history: &mut History, number: u32) -> Result<(), Error> {
-    if cx.policy.keep_history {
-        let deployed: Vec<u32> = history
-            .revisions()
-            .iter()
-            .filter(|r| r.status == Status::Deployed && r.number != number)
-            .map(|r| r.number)
-            .collect();
-        for older in deployed {
-            history.supersede(cx, older).await?;
+async fn forget(cx: &Release<'_>, history: &mut History, number: u32, keep: Keep) -> Result<(), Error> {
+    let older = |history: &History, status: Option<Status>| -> Vec<u32> {
+        let of = |r: &&super::Revision| status.is_none_or(|status| r.status == status);
+        history.revisions().iter().filter(of).map(|r| r.number).filter(|n| *n != number).collect()
+    };
+    if keep == Keep::All {
+        for deployed in older(history, Some(Status::Deployed)) {
+            history.supersede(cx, deployed).await?;
         }
         return history.mark_uninstalled(cx, number).await;
     }
     spill::sweep(cx, history).await?;
-    let numbers: Vec<u32> = history.revisions().iter().map(|r| r.number).collect();
-    for older in numbers {
+    for older in older(history, None) {
         history.remove(cx, older).await?;
     }
-    Ok(())
+    match keep {
+        Keep::Newest => history.mark_uninstalled(cx, number).await,
+        _ => history.remove(cx, number).await,
+    }
 }

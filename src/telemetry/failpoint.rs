@@ -23,6 +23,10 @@ pub enum Failpoint {
     Pruning,
     /// Everything is done, and the revision is pending.
     Concluding,
+    /// Something failed for good, and the revision is pending.
+    Failing,
+    /// The tests are done, and the record does not say how they ended.
+    Tested,
     /// The new revision is deployed, and so is the older one.
     Deployed,
     /// The record says that the release is being removed, and nothing is removed.
@@ -35,13 +39,15 @@ pub enum Failpoint {
 
 impl Failpoint {
     /// All of them, in the order in which a release's life meets them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Planned,
         Self::Begun,
         Self::RankApplied,
         Self::Recreating,
         Self::Pruning,
         Self::Concluding,
+        Self::Failing,
+        Self::Tested,
         Self::Deployed,
         Self::Uninstalling,
         Self::Forgetting,
@@ -57,6 +63,8 @@ impl Failpoint {
             Self::Recreating => "recreating",
             Self::Pruning => "pruning",
             Self::Concluding => "concluding",
+            Self::Failing => "failing",
+            Self::Tested => "tested",
             Self::Deployed => "deployed",
             Self::Uninstalling => "uninstalling",
             Self::Forgetting => "forgetting",

@@ -11,9 +11,14 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::GoDuration;
-pub use actions::{CrdPolicy, DeletionPropagation, Install, Rollback, Uninstall, Upgrade};
+pub use actions::{
+    CrdPolicy, DeletionPropagation, Install, InstallRemediation, RemediationStrategy, Rollback, Test,
+    TestFilter, Uninstall, Upgrade, UpgradeRemediation,
+};
 pub use chart::{ChartReference, OnDigestChange, RepositoryReference, ValuesKind, ValuesReference};
-pub use status::{Changes, HelmReleaseStatus, InventoryEntry, ObjectChange, PlanStatus, RevisionStatus};
+pub use status::{
+    Changes, HelmReleaseStatus, InventoryEntry, ObjectChange, PlanStatus, RevisionStatus, TestStatus,
+};
 pub use target::Target;
 
 /// A release of a chart.
@@ -108,9 +113,12 @@ pub struct HelmReleaseSpec {
     /// How further revisions are made.
     #[serde(default)]
     pub upgrade: Upgrade,
-    /// How `rollbackTo` is carried out.
+    /// How `rollbackTo`, and the rollback of a failed upgrade, are carried out.
     #[serde(default)]
     pub rollback: Rollback,
+    /// Whether and how the chart's tests are run.
+    #[serde(default)]
+    pub test: Test,
     /// How the release is removed.
     #[serde(default)]
     pub uninstall: Uninstall,

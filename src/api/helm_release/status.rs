@@ -13,7 +13,7 @@ pub struct HelmReleaseStatus {
     /// The generation that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Released, Held.
+    /// Ready, Reconciling, Stalled, Released, TestSuccess, Remediated, Held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -50,6 +50,9 @@ pub struct HelmReleaseStatus {
     /// The last `pintle.dev/forceAt` whose revision has come to an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_force_at: Option<String>,
+    /// The last `pintle.dev/resetAt` that was seen: failures before it do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reset_at: Option<String>,
     /// Where the release is: fixed by its first revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
@@ -103,6 +106,25 @@ pub struct RevisionStatus {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The tests that ran on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestStatus>,
+}
+
+/// A test, as the status shows it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestStatus {
+    /// Name of its object.
+    pub name: String,
+    /// Kind of its object.
+    pub kind: String,
+    /// When it was begun.
+    pub started_at: Time,
+    /// When it was seen to be done.
+    pub completed_at: Time,
+    /// Helm's word: Succeeded or Failed.
+    pub phase: String,
 }
 
 /// Numbers of objects.

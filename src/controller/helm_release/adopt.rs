@@ -32,6 +32,7 @@ impl Work<'_> {
         let (key, owner, config) = (cx.key, cx.owner, coalesced.config);
         let draft =
             Draft::forward(history, key, owner, action, &coalesced.chart, config, &manifest, desired)?;
+        let draft = draft.of_attempt(desired.attempt(history, false));
         let Some(facts) = draft.adopting(&revision)? else { return Ok(None) };
         let plan = release::prepare(cx, history, number, action, &manifest).boxed().await?;
         history.adopt(cx, number, &facts).await?;

@@ -7,6 +7,7 @@
 mod adopt;
 mod identity;
 mod inputs;
+mod remedy;
 mod removal;
 mod render;
 mod report;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
+use pintle_helm::record::Status;
 use tracing::debug;
 
 use self::inputs::Inputs;
@@ -29,11 +31,12 @@ use super::store::{Key, Seen};
 use super::verdict::{self, Failure, Verdict};
 use super::{Operator, Requeue, dereference};
 use crate::api::condition::{self, READY};
-use crate::api::{FORCE_AT, HelmRelease, InventoryEntry, OnTargetChange, Reason, Target};
+use crate::api::{FORCE_AT, HelmRelease, InventoryEntry, OnTargetChange, RESET_AT, Reason, Target};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Retry, TenantClient};
 use crate::release::{
     self, Action, Decision, Desired, History, Observation, Owner, Policy, Release, ReleaseKey, ReleaseState,
+    Remedies,
 };
 use crate::repository::Verified;
 
@@ -93,11 +96,13 @@ pub(super) struct Work<'a> {
 pub(super) struct Account {
     verdict: Verdict,
     history: Option<History>,
+    /// The objects of the deployed revision, when a failure has to tell them and the status does not know them.
+    inventory: Option<Vec<InventoryEntry>>,
 }
 
 impl Account {
     pub(super) fn failed(failure: impl Into<Failure>, history: Option<History>) -> Self {
-        Self { verdict: Verdict::Failed(failure.into()), history }
+        Self { verdict: Verdict::Failed(failure.into()), history, inventory: None }
     }
 }
 
@@ -136,7 +141,7 @@ impl Work<'_> {
                 ),
             )),
             OnTargetChange::Reinstall => {
-                self.uninstall(&client, &ReleaseKey::from(&old)).await?;
+                self.uninstall(&client, &ReleaseKey::from(&old), None).await?;
                 Ok(client)
             }
         }
@@ -153,7 +158,7 @@ impl Work<'_> {
             },
         };
         if inputs.as_ref().is_some_and(|inputs| self.is_at_rest(inputs)) {
-            return Account { verdict: Verdict::Settled { inventory: None }, history: None };
+            return Account { verdict: Verdict::Settled { inventory: None }, history: None, inventory: None };
         }
         let observed = match self.observe(client, &key).await {
             Ok(observed) => observed,
@@ -173,16 +178,27 @@ impl Work<'_> {
         let policy = Policy::new(&self.object.spec, action);
         let cx = self.release(client, &key, &policy, &owner);
         let mut history = observed.history;
+        let (remedy, before) = (remedy::asked_for(&history, &decision), remedy::mark(&history));
         let done = self.carry_out(&cx, &mut history, &desired, inputs, decision, action).await;
-        // Who is entered here is asked, when the process ends, to write down that it was interrupted.
-        if !history.latest().is_some_and(|r| r.status.is_pending()) {
-            self.operator.parking.leave(&key, self.key);
-        }
         let verdict = match done {
             Ok(verdict) => verdict,
-            Err(failure) => Verdict::Failed(self.explain_failure(failure).await),
+            Err(failure) => {
+                let failure = self.explain_failure(failure).await;
+                Verdict::Failed(self.after_failure(failure, &history, &desired, remedy, before))
+            }
         };
-        Account { verdict, history: Some(history) }
+        // What runs after a failure was put right, or while its tests failed, is told with the failure.
+        let runs = history.latest().is_some_and(|r| r.status == Status::Deployed && r.facts.is_some());
+        let inventory = match verdict {
+            Verdict::Failed(_) if runs => self.missed_inventory(&cx, &history).await,
+            _ => None,
+        };
+        // Who is entered here is asked, when the process ends, to write down that it was interrupted.
+        let is_busy = matches!(verdict, Verdict::Waiting { .. });
+        if !is_busy && !history.latest().is_some_and(|r| r.status.is_pending()) {
+            self.operator.parking.leave(&key, self.key);
+        }
+        Account { verdict, history: Some(history), inventory }
     }
 
     /// What there is of the release. A HelmRelease that has never begun a revision, of a release that nobody has a record
@@ -217,21 +233,23 @@ impl Work<'_> {
     ) -> Account {
         let stored = self.operator.records.of(&key.storage_namespace, &key.name);
         if stored.is_some_and(|stored| !stored.is_pending()) && !self.operator.parking.has(self.key) {
-            return Account { verdict, history: None };
+            return Account { verdict, history: None, inventory: None };
         }
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
-            Err(_) => return Account { verdict, history: None },
+            Err(_) => return Account { verdict, history: None, inventory: None },
         };
         let pending = history.latest().filter(|r| {
             r.status.is_pending() && r.facts.as_ref().is_some_and(|f| f.owner_name == owner.name)
         });
-        let Some(number) = pending.map(|r| r.number) else { return Account { verdict, history: None } };
+        let Some(number) = pending.map(|r| r.number) else {
+            return Account { verdict, history: None, inventory: None };
+        };
         self.learn_secrets(client).await;
         let policy = Policy::new(&self.object.spec, Action::Upgrade);
         let cx = self.release(client, key, &policy, owner);
         let verdict = self.resume(&cx, &mut history, number).await.unwrap_or_else(Verdict::Failed);
-        Account { verdict, history: Some(history) }
+        Account { verdict, history: Some(history), inventory: None }
     }
 
     /// What is asked for: the inputs, or without them the content of the revision that the release is held at.
@@ -246,7 +264,13 @@ impl Work<'_> {
         };
         // The status may be behind its storage.
         let forced = self.force_at().is_some_and(|asked| !release::is_heeded(history, asked));
-        desired.forced(forced).settled(self.is_settled())
+        let tests = &self.object.spec.test;
+        let tests = tests.enable.then_some(release::Tests { ignore_failures: tests.ignore_failures });
+        desired
+            .forced(forced)
+            .settled(self.is_settled())
+            .asked_by(self.object.metadata.generation, self.object.annotation(RESET_AT))
+            .tested(tests)
     }
 
     /// assess and decide, with what is known of the other HelmReleases.
@@ -266,7 +290,7 @@ impl Work<'_> {
         if let Some(rival) = self.rival_elsewhere() {
             state = ReleaseState::Claimed { owner: rival.to_string(), holder: "the operator".to_owned() };
         }
-        release::decide(&state, desired, Timestamp::now())
+        release::decide(&state, desired, &Remedies::new(&self.object.spec), Timestamp::now())
     }
 
     /// Does what was decided.
@@ -280,6 +304,10 @@ impl Work<'_> {
         action: Action,
     ) -> Result<Verdict, Failure> {
         let missing = || Failure::defect("new content was decided for a release that is held");
+        // What an earlier process may have left of a failure.
+        if let Some(failed) = history.latest().filter(|r| r.status == Status::Failed).map(|r| r.number) {
+            release::clean_up(cx, history, failed).boxed().await?;
+        }
         match decision {
             Decision::Nothing => self.rest(cx, history, desired).await,
             Decision::Install | Decision::Upgrade => {
@@ -292,7 +320,11 @@ impl Work<'_> {
                     None => self.advance(cx, history, desired, inputs, action).await,
                 }
             }
-            Decision::Rollback { to } => self.roll_back(cx, history, to).await,
+            Decision::Rollback { to } => self.roll_back(cx, history, desired, to, None).await,
+            Decision::Remediate { revision, how } => {
+                self.remediate(cx, history, desired, revision, how).await
+            }
+            Decision::Test { revision } => self.test(cx, history, revision).await,
             Decision::Resume { revision } => self.resume(cx, history, revision).await,
             Decision::Supersede { revision, reason, message } => {
                 let error = release::Error::new(reason, Retry::Soon, message);
@@ -300,7 +332,9 @@ impl Work<'_> {
                 Ok(Verdict::Again(Duration::ZERO))
             }
             Decision::Uninstall => {
-                self.uninstall(cx.tenant, cx.key).await?;
+                // One that was begun to put a failure right goes on as that.
+                let remedy = history.latest().and_then(|r| r.facts.as_ref()?.remedy.clone());
+                self.uninstall(cx.tenant, cx.key, remedy.as_ref()).await?;
                 Ok(Verdict::Again(Duration::ZERO))
             }
             Decision::Stall { reason, message } => Err(Failure::new(reason, Retry::OnChange, message)),
@@ -332,7 +366,7 @@ impl Work<'_> {
     /// The deployed revision, when the status does not know it: the process that made it ended before it could tell.
     fn untold(&self, history: &History) -> Option<(Action, u32, String)> {
         let deployed = history.deployed()?;
-        let facts = deployed.facts.as_ref()?;
+        let facts = deployed.facts.as_ref().filter(|facts| facts.owner_name == self.key.to_string())?;
         let told = self.last_status().and_then(|status| status.last_applied_revision);
         let is_told = told == Some(i64::from(deployed.number));
         (!is_told).then(|| (facts.action, deployed.number, facts.summary.clone()))

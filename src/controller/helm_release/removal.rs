@@ -9,7 +9,7 @@ use crate::cluster::{ObjectRef, Retry, TenantClient, chain};
 use crate::controller::Requeue;
 use crate::controller::publish::HELM_RELEASE;
 use crate::controller::verdict::Failure;
-use crate::release::{self, Action, Outcome, Policy, ReleaseKey};
+use crate::release::{self, Action, Outcome, Policy, ReleaseKey, Remedy};
 
 impl Work<'_> {
     pub(super) async fn ensure_finalizer(&self) -> Result<(), Failure> {
@@ -36,8 +36,13 @@ impl Work<'_> {
         })
     }
 
-    /// Removes the release `key` whole.
-    pub(super) async fn uninstall(&self, client: &TenantClient, key: &ReleaseKey) -> Result<(), Failure> {
+    /// Removes the release `key` whole; but for what counts its failures, when that puts one right.
+    pub(super) async fn uninstall(
+        &self,
+        client: &TenantClient,
+        key: &ReleaseKey,
+        remedy: Option<&Remedy>,
+    ) -> Result<(), Failure> {
         let owner = self.owner();
         let policy = Policy::new(&self.object.spec, Action::Uninstall);
         let cx = self.release(client, key, &policy, &owner);
@@ -49,7 +54,7 @@ impl Work<'_> {
         let revision = history.latest().map_or(0, |r| r.number);
         self.operator.parking.enter(key, self.key, revision);
         let was_ours = self.last_status().is_some_and(|s| s.target.is_some());
-        match release::uninstall(&cx, &mut history, was_ours).boxed().await {
+        match release::uninstall(&cx, &mut history, was_ours, remedy).boxed().await {
             Outcome::Parked { waiting, deadline, .. } => {
                 for (object, _) in &waiting {
                     if let Ok(kind) = self.operator.discovery.kind(object).await {
@@ -65,7 +70,12 @@ impl Work<'_> {
             Outcome::Done { warnings, .. } => {
                 self.operator.parking.leave(key, self.key);
                 info!(release = %self.key, "uninstalled");
-                if !warnings.is_empty() {
+                if let Some(remedy) = remedy {
+                    let (of, action) = (remedy.of, remedy.action.as_str());
+                    let mut note = format!("uninstalled {key} because the {action} to revision {of} failed");
+                    warnings.iter().for_each(|warning| note.push_str(&format!("; {warning}")));
+                    self.event(true, Reason::UninstallSucceeded, &note).await;
+                } else if !warnings.is_empty() {
                     let note = format!("uninstalled {key}; {}", warnings.join("; "));
                     self.event(true, Reason::UninstallSucceeded, &note).await;
                 }
@@ -144,7 +154,7 @@ impl Work<'_> {
             return Ok(());
         }
         let target = self.last_status().and_then(|s| s.target).unwrap_or_else(|| self.target.clone());
-        match self.uninstall(&client, &ReleaseKey::from(&target)).await {
+        match self.uninstall(&client, &ReleaseKey::from(&target), None).await {
             // What belongs to another HelmRelease is not this one's to remove.
             Err(failure) if failure.reason == Reason::ReleaseClaimed => {
                 let note = format!(

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use pintle_helm::Compat;
 use pintle_helm::chart::{Chart, Error};
 use pintle_helm::manifest::Manifest;
+use pintle_helm::record::Record;
 use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
-use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers};
+use pintle_helm::values::{CoalesceOptions, Coalesced, Values, coalesce, merge_layers, reuse};
 
 use super::{Inputs, Work};
 use crate::api::{Impure, Reason};
@@ -57,8 +59,17 @@ impl Work<'_> {
         let files = spec.chart.values_files.clone();
         let freeze = (spec.impure == Impure::Freeze).then(|| history.drawn());
         let redactions = self.redactions.clone();
+        let kept = if action == Action::Upgrade && spec.upgrade.preserve_values {
+            self.values_before(cx, history).await?
+        } else {
+            None
+        };
         let work = move || {
-            let layers = with_values_files(&inputs, &files)?;
+            let mut layers = with_values_files(&inputs, &files)?;
+            if let Some(kept) = kept {
+                let before = (&kept.chart.values, &kept.config);
+                layers = reuse(&layers.0, &layers.1, before, compat).map_err(|e| Failure::of_values(&e))?;
+            }
             let options = CoalesceOptions { skip_schema_validation: skip_schema, compat };
             let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
             let options = RenderOptions {
@@ -77,6 +88,17 @@ impl Work<'_> {
         let rendered = tokio::task::spawn_blocking(work).await;
         let rendered = rendered.unwrap_or_else(|_| Err(Failure::defect("rendering was cut short")));
         rendered.map_err(|failure: Failure| failure.redacted(&redactions))
+    }
+
+    /// The record of the last good revision, whose values an upgrade keeps.
+    async fn values_before(
+        &self,
+        cx: &Release<'_>,
+        history: &History,
+    ) -> Result<Option<Arc<Record>>, Failure> {
+        let Some(good) = history.last_good() else { return Ok(None) };
+        history.complete(cx.tenant, cx.key, &[good.number]).boxed().await?;
+        Ok(Some(good.record()?))
     }
 }
 

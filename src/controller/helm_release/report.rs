@@ -38,7 +38,7 @@ impl Work<'_> {
 
     /// publish: status, events, and when to look again.
     pub(in crate::controller) async fn publish(self, account: Account) -> Requeue {
-        let Account { verdict, history } = account;
+        let Account { verdict, history, inventory } = account;
         let verdict = match verdict {
             Verdict::Failed(failure) => Verdict::Failed(failure.redacted(&self.redactions)),
             other => other,
@@ -66,6 +66,7 @@ impl Work<'_> {
             old: old.as_ref(),
             history: history.as_ref(),
             verdict: &verdict,
+            inventory: inventory.as_ref(),
             failures,
             verified: self.verified.as_deref(),
             notice: self.notice.as_ref(),
@@ -106,23 +107,16 @@ impl Work<'_> {
         history: Option<&History>,
         old: Option<&HelmReleaseStatus>,
     ) {
+        let untold = || history.and_then(|history| self.untold(history));
         match verdict {
             Verdict::Done { action, revision, summary, .. } => {
-                self.tell_of_hooks(history.and_then(|h| h.find(*revision))).await;
-                let note = format!("{} of revision {revision} succeeded: {summary}", action.as_str());
-                info!(release = %self.key, revision, action = action.as_str(), "succeeded");
-                let begun =
-                    history.and_then(|h| h.find(*revision)?.facts.as_ref()?.started_at).unwrap_or_default();
-                let name = event_name(&self.key.name, *revision, *action, begun);
-                let regarding = reference(HELM_RELEASE, self.object);
-                let note = self.redactions.apply(&note);
-                let publisher = &self.operator.publisher;
-                publisher.event_once(&name, &regarding, action.succeeded(), "Reconcile", &note).await;
+                self.tell_success(history, *action, *revision, summary).await;
             }
-            Verdict::Failed(failure) if failure.is_news(old) => {
-                self.tell_of_hooks(history.and_then(History::latest)).await;
-                warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
-                self.event(false, failure.reason, &failure.message).await;
+            // A rollback that put a failure right, or an action whose tests go on or failed.
+            Verdict::Failed(_) | Verdict::Waiting { .. } => {
+                if let Some((action, revision, summary)) = untold() {
+                    self.tell_success(history, action, revision, &summary).await;
+                }
             }
             Verdict::Awaiting { reason, message, plan } => {
                 let known = old.and_then(|status| status.plan.as_ref());
@@ -134,8 +128,27 @@ impl Work<'_> {
                     self.event(*reason == Reason::AwaitingApproval, *reason, message).await;
                 }
             }
-            _ => {}
+            Verdict::Settled { .. } | Verdict::Again(_) => {}
         }
+        if let Verdict::Failed(failure) = verdict
+            && failure.is_news(old)
+        {
+            self.tell_of_hooks(history.and_then(History::latest)).await;
+            warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
+            self.event(false, failure.reason, &failure.message).await;
+        }
+    }
+
+    async fn tell_success(&self, history: Option<&History>, action: Action, revision: u32, summary: &str) {
+        self.tell_of_hooks(history.and_then(|h| h.find(revision))).await;
+        let note = format!("{} of revision {revision} succeeded: {summary}", action.as_str());
+        info!(release = %self.key, revision, action = action.as_str(), "succeeded");
+        let begun = history.and_then(|h| h.find(revision)?.facts.as_ref()?.started_at).unwrap_or_default();
+        let name = event_name(&self.key.name, revision, action, begun);
+        let regarding = reference(HELM_RELEASE, self.object);
+        let note = self.redactions.apply(&note);
+        let publisher = &self.operator.publisher;
+        publisher.event_once(&name, &regarding, action.succeeded(), "Reconcile", &note).await;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
 use crate::release::{
-    self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Standing,
+    self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Remedy, Revision, Standing,
 };
 use crate::telemetry::failpoint::Failpoint;
 
@@ -47,7 +47,10 @@ impl Work<'_> {
             &manifest,
             desired,
         )?;
-        let draft = draft.with_secret_values(secrets).of_values(digest_object(&values));
+        let draft = draft
+            .with_secret_values(secrets)
+            .of_values(digest_object(&values))
+            .of_attempt(desired.attempt(history, false));
         let mut plan = release::prepare(cx, history, draft.number(), action, &manifest).boxed().await?;
         release::preflight(cx, &mut plan).boxed().await?;
         match self.approve(history, self.planned(cx, history, draft, &plan)) {
@@ -56,19 +59,29 @@ impl Work<'_> {
         }
     }
 
+    /// A new revision with the content of revision `to`: because the spec says so, or to put a failure right.
     pub(super) async fn roll_back(
         &self,
         cx: &Release<'_>,
         history: &mut History,
+        desired: &Desired,
         to: u32,
+        remedy: Option<Remedy>,
     ) -> Result<Verdict, Failure> {
         history.complete(cx.tenant, cx.key, &[to]).boxed().await?;
-        let draft = Draft::rollback(history, cx.key, cx.owner, to)?;
+        let attempt = desired.attempt(history, remedy.is_some());
+        // That a failure is put right by itself was said with the plan that failed.
+        let is_approved = remedy.is_some();
+        let draft = Draft::rollback(history, cx.key, cx.owner, to)?.of_attempt(attempt).to_remedy(remedy);
         let manifest = draft.manifest()?;
         let number = draft.number();
         let mut plan = release::prepare(cx, history, number, Action::Rollback, &manifest).boxed().await?;
         release::preflight(cx, &mut plan).boxed().await?;
-        match self.approve(history, self.planned(cx, history, draft, &plan)) {
+        let draft = self.planned(cx, history, draft, &plan);
+        if is_approved {
+            return self.begin(cx, history, draft, &plan).await;
+        }
+        match self.approve(history, draft) {
             Ok(draft) => self.begin(cx, history, draft, &plan).await,
             Err(awaiting) => Ok(awaiting),
         }
@@ -128,6 +141,7 @@ impl Work<'_> {
         let uid = self.object.metadata.uid.as_ref();
         self.operator.remember(self.key, uid, |memory| memory.begun = true);
         let is_first = history.latest().is_none();
+        release::end_tests(cx, history).boxed().await;
         let number = history.begin(cx, draft).await?;
         Failpoint::Begun.reach();
         if is_first && self.meets_others(cx, history, number).await? {
@@ -235,6 +249,11 @@ impl Work<'_> {
             Outcome::Done { warnings, .. } => {
                 self.warn_of(&warnings).await;
                 release::tidy(cx, history, self.held()).boxed().await?;
+                // Neither is the end of it: a failure was put right, or the tests come next.
+                let is_remedy = history.find(number).is_some_and(Revision::is_remedy);
+                if is_remedy || self.object.spec.test.enable {
+                    return Ok(Verdict::Again(Duration::ZERO));
+                }
                 let recorded = history.find(number).and_then(|r| Some(r.facts.as_ref()?.summary.clone()));
                 let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| plan.outline());
                 Ok(Verdict::Done { action: plan.action, revision: number, summary, inventory })

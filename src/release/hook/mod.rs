@@ -152,7 +152,16 @@ pub(super) async fn run_event(
 pub(super) async fn still_running(cx: &Release<'_>, facts: &Facts) -> Option<Outcome> {
     let (before, after) = facts.action.events();
     // One that was left by an action that an uninstall ended counts for nothing.
-    let current = |r: &&RunningHook| [before, after].iter().any(|event| r.event == event.as_str());
+    still_running_at(cx, facts, &[before, after]).await
+}
+
+/// The same for a hook of these events.
+pub(super) async fn still_running_at(
+    cx: &Release<'_>,
+    facts: &Facts,
+    events: &[HookEvent],
+) -> Option<Outcome> {
+    let current = |r: &&RunningHook| events.iter().any(|event| r.event == event.as_str());
     let running = facts.running.as_ref().filter(current).filter(|r| Timestamp::now() < r.deadline)?;
     let kind = cx.discovery.kind(&running.object).await.ok()?;
     let live = read(cx, &kind, &running.object).await.ok()??;

@@ -4,6 +4,8 @@ mod adopt;
 mod decide;
 mod history;
 mod plan;
+mod policy;
+mod remedy;
 mod state;
 
 use base64::Engine as _;
@@ -36,6 +38,7 @@ fn policy() -> Policy {
         create_namespace: false,
         deletion_propagation: DeletionPropagation::Background,
         keep_history: false,
+        cleanup_on_fail: false,
     }
 }
 
@@ -80,6 +83,11 @@ impl Built {
             f.completed_at = Some(at(1000));
             f.message = "it broke".into();
         })
+    }
+
+    fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
     }
 
     fn manifest(mut self, text: &str) -> Self {

@@ -65,6 +65,33 @@ pub fn coalesce(
     Ok(Coalesced { chart, config, values, warnings })
 }
 
+/// Chart and user values of an upgrade that keeps the values of the revision before it: that one's coalesced values
+/// become the defaults of `chart`, and `values` go over what its user set. `defaults` and `config` are its own.
+///
+/// # Errors
+/// A table is too deep.
+///
+/// # Compatibility
+/// As Helm v4 `pkg/action/upgrade.go:reuseValues` with `--reuse-values`: new defaults of the chart are not seen.
+pub fn reuse(
+    chart: &Arc<Chart>,
+    values: &Values,
+    (defaults, config): (&Values, &Values),
+    compat: Compat,
+) -> Result<(Arc<Chart>, Values), Error> {
+    let (rules, mut warnings) = (Rules { merge: false, compat }, Vec::new());
+    // A record does not hold the charts that its chart depends on.
+    let mut before =
+        Chart { values: Arc::new(defaults.clone()), dependencies: Vec::new(), ..Chart::clone(chart) };
+    let old = with_defaults(&before, config, rules, &mut warnings)?.to_values()?;
+    let merged = Table::from_values(values);
+    coalesce_tables(&merged, &Table::from_values(config), "", rules, &mut warnings, 0)?;
+    before.dependencies.clone_from(&chart.dependencies);
+    before.values = Arc::new(old);
+    before.values_text = None;
+    Ok((Arc::new(before), merged.to_values()?))
+}
+
 /// Helm 3 reads the first document of a values.yaml only: the chart with such defaults, when it matters.
 fn with_first_documents(chart: &Arc<Chart>) -> Option<Arc<Chart>> {
     fn has_more(chart: &Chart) -> bool {
@@ -239,6 +266,51 @@ fn go_bool(value: &Value) -> String {
             let entries: Vec<_> =
                 entries.iter().map(|(key, value)| format!("%!t(string={key}):{}", go_bool(value))).collect();
             format!("map[{}]", entries.join(" "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Unit: values that are kept at an upgrade.
+
+    use super::*;
+
+    fn values(text: &str) -> Values {
+        Values::from_yaml(text.as_bytes()).unwrap()
+    }
+
+    fn chart(defaults: &str) -> Arc<Chart> {
+        Arc::new(Chart {
+            metadata: crate::chart::Metadata { name: "c".to_owned(), ..Default::default() },
+            lock: None,
+            templates: Vec::new(),
+            files: Vec::new(),
+            values: Arc::new(values(defaults)),
+            values_text: None,
+            schema: None,
+            dependencies: Vec::new(),
+            parsed: Default::default(),
+        })
+    }
+
+    #[test]
+    fn what_was_set_before_stays_and_new_defaults_are_not_seen() {
+        let (old, config) =
+            (values("a: 1\nb: {x: 1, y: 2}\ngone: 1"), values("b: {y: 3}\nset: 1\ngone: null"));
+        let new = chart("a: 10\nfresh: 1\nb: {z: 9}");
+        for (given, kept, seen) in [
+            ("{}", r#"{"b":{"y":3},"gone":null,"set":1}"#, r#"{"a":1,"b":{"x":1,"y":3},"set":1}"#),
+            (
+                "{b: {x: 7}, set: null}",
+                r#"{"b":{"x":7,"y":3},"gone":null}"#,
+                r#"{"a":1,"b":{"x":7,"y":3},"set":1}"#,
+            ),
+        ] {
+            let (chart, user) = reuse(&new, &values(given), (&old, &config), Compat::V4).unwrap();
+            assert_eq!(user.to_json().to_string(), kept, "{given}");
+            let coalesced = coalesce(&chart, [user], CoalesceOptions::default()).unwrap();
+            assert_eq!(coalesced.values.to_json().to_string(), seen, "{given}");
         }
     }
 }

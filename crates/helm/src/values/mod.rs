@@ -19,7 +19,7 @@ use crate::Compat;
 
 pub(crate) use dependencies::compatible;
 
-pub use coalesce::{CoalesceOptions, Coalesced, coalesce};
+pub use coalesce::{CoalesceOptions, Coalesced, coalesce, reuse};
 
 /// Deeper nesting than any chart has; it bounds every recursion over a tree of values.
 const MAX_DEPTH: usize = 1_000;
