@@ -117,8 +117,25 @@ impl Targets {
     }
 
     /// The live objects. What the watches tell of them is not asked for: that one is as it should be, and whose one is
-    /// that is to go.
+    /// that is to go. A watch may be behind, or keep silent for a while: a forced action reads them all.
     async fn live(&self, cx: &Release<'_>) -> Result<Live, Error> {
+        let mut known = if cx.is_forced { Live::default() } else { self.told(cx) };
+        let mut due = self.refs();
+        due.retain(|(_, o)| !known.proven.contains(o) && !known.objects.contains_key(o));
+        let mut live = super::live(cx, due).await?;
+        live.objects.append(&mut known.objects);
+        live.proven = known.proven;
+        for target in self.objects.iter().filter(|target| self.is_unchanged(target)) {
+            let content = target.marked(cx.key);
+            if let Some(found) = live.find(&target.object).filter(|found| covers(found.value(), &content)) {
+                cx.objects.prove(&target.object, found.value(), &content);
+            }
+        }
+        Ok(live)
+    }
+
+    /// What the watches tell.
+    fn told(&self, cx: &Release<'_>) -> Live {
         let mut known = Live::default();
         for target in &self.objects {
             if self.is_unchanged(target) && cx.objects.is_proven(&target.object, &target.marked(cx.key)) {
@@ -133,18 +150,7 @@ impl Targets {
                 known.objects.insert(target.object.clone(), marks);
             }
         }
-        let mut due = self.refs();
-        due.retain(|(_, o)| !known.proven.contains(o) && !known.objects.contains_key(o));
-        let mut live = super::live(cx, due).await?;
-        live.objects.append(&mut known.objects);
-        live.proven = known.proven;
-        for target in self.objects.iter().filter(|target| self.is_unchanged(target)) {
-            let content = target.marked(cx.key);
-            if let Some(found) = live.find(&target.object).filter(|found| covers(found.value(), &content)) {
-                cx.objects.prove(&target.object, found.value(), &content);
-            }
-        }
-        Ok(live)
+        known
     }
 
     /// Whether every earlier manifest has the object as it is. Every one counts: a failed attempt may have added a

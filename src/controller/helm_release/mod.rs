@@ -417,6 +417,7 @@ impl Work<'_> {
             hooks,
             field_manager,
             may_have_parts,
+            is_forced: self.force_at().is_some(),
             objects,
             redactions,
         }
