@@ -12,6 +12,7 @@ use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::LiveObject;
+use super::diff::covers;
 use super::ownership::{MANAGED_BY, RELEASE_NAME, RELEASE_NAMESPACE, RESOURCE_POLICY};
 use crate::cluster::{Kind, ObjectRef, Readiness, is_as_new, readiness};
 
@@ -92,12 +93,13 @@ pub enum Noticed {
     Turn,
 }
 
-/// That an object was as a manifest asks.
+/// In which version an object was applied or read, and what it was as a manifest asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Proof {
     uid: String,
     version: String,
-    content: u64,
+    /// None when it was not as it was asked for: a webhook may change what is applied.
+    content: Option<u64>,
 }
 
 impl SeenObjects {
@@ -166,14 +168,15 @@ impl SeenObjects {
         .flatten()
     }
 
-    /// Takes down that `live` is as `content` asks. An object that the watch has not told of stays untold: it may be
+    /// Takes down how `live` was when `content` was asked for, and whether it is as that asks. An object that the watch has not told of stays untold: it may be
     /// gone again, and told to be.
     pub(super) fn prove(&self, object: &ObjectRef, live: &Value, content: &Value) {
         let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let (Some(uid), Some(version)) = (text("/metadata/uid"), text("/metadata/resourceVersion")) else {
             return;
         };
-        let proof = Proof { uid, version, content: self.digest(content) };
+        let content = covers(live, content).then(|| self.digest(content));
+        let proof = Proof { uid, version, content };
         let mut kinds = self.lock();
         let Some(of_kind) = kinds.get_mut(&(object.group.clone(), object.kind.clone())) else { return };
         let place = (object.namespace.clone(), object.name.clone());
@@ -188,7 +191,7 @@ impl SeenObjects {
         let wanted = self.digest(content);
         self.with(object, |seen, _| {
             let is_same = |proof: &Proof| {
-                proof.content == wanted && proof.uid == seen.uid && proof.version == seen.version
+                proof.content == Some(wanted) && proof.uid == seen.uid && proof.version == seen.version
             };
             !seen.is_terminating && seen.proof.as_ref().is_some_and(is_same)
         })
@@ -323,7 +326,7 @@ mod tests {
     }
 
     fn live(name: &str, uid: &str, version: &str) -> Value {
-        json!({"metadata": {
+        json!({"data": {"k": "v"}, "metadata": {
             "namespace": "ns", "name": name, "uid": uid, "resourceVersion": version,
             "labels": {"app.kubernetes.io/managed-by": "Helm"},
             "annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "ns"},
@@ -359,6 +362,9 @@ mod tests {
         assert!(!seen.is_proven(&a, &json!({})) && seen.is_proven(&a, &content));
         see(&seen, &live("a", "w", "6"), false);
         assert!(!seen.is_proven(&a, &content), "it was replaced");
+        let other = json!({"data": {"k": "w"}});
+        seen.prove(&a, &live("a", "w", "6"), &other);
+        assert!(!seen.is_proven(&a, &other), "a webhook changed what was applied");
     }
 
     #[test]

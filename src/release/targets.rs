@@ -11,7 +11,6 @@ use serde_json::Value;
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
-use super::diff::covers;
 use super::prune::removal;
 use super::{Change, Error, Live, Release, ReleaseKey, Revision};
 use crate::api::Reason;
@@ -126,9 +125,8 @@ impl Targets {
         live.objects.append(&mut known.objects);
         live.proven = known.proven;
         for target in self.objects.iter().filter(|target| self.is_unchanged(target)) {
-            let content = target.marked(cx.key);
-            if let Some(found) = live.find(&target.object).filter(|found| covers(found.value(), &content)) {
-                cx.objects.prove(&target.object, found.value(), &content);
+            if let Some(found) = live.find(&target.object) {
+                cx.objects.prove(&target.object, found.value(), &target.marked(cx.key));
             }
         }
         Ok(live)
