@@ -25,6 +25,9 @@ use crate::release::{HOOK_LABEL, Noticed, SeenObjects, is_ready_at_once};
 /// A path that is not served is tried again after this, while the server still lists its kind.
 const UNSERVED_PAUSE: Duration = Duration::from_secs(5);
 
+/// Whole objects asked for at once by a list: an object may have a megabyte and more.
+const WHOLE_PAGE: u32 = 50;
+
 /// How a watch is made.
 #[derive(Clone)]
 pub struct Watching {
@@ -41,6 +44,9 @@ impl Watching {
         K: kube::Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let mut config = watcher::Config::default().timeout(self.seconds);
+        if !K::metadata_api() {
+            config = config.page_size(WHOLE_PAGE);
+        }
         if !labels.is_empty() {
             config = config.labels(labels);
         }

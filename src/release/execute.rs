@@ -180,8 +180,7 @@ impl Run<'_, '_> {
         if self.plan.steps.contains(&Step::Wait) && !self.facts().has_begun(after) {
             let now = Timestamp::now();
             let is_over = self.facts().deadline.is_some_and(|deadline| now >= deadline);
-            let (verdict, ready) =
-                wait::check(self.cx, self.plan, &self.known, &self.ready, is_over).await?;
+            let (verdict, ready) = wait::check(self.cx, self.plan, &self.known, &self.ready, is_over).await?;
             match verdict {
                 Verdict::Ready => {}
                 Verdict::Failed(objects) => return Err(self.not_ready(&objects, false).await),
