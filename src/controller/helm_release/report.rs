@@ -52,7 +52,7 @@ impl Work<'_> {
         }
         self.operator.first_look.seen(self.key);
         if let Verdict::Waiting { begun, .. } = &verdict {
-            let remembered = history.clone().and_then(History::to_remember);
+            let remembered = history.as_ref().and_then(History::to_remember);
             self.operator.remember(self.key, self.object.metadata.uid.as_ref(), |m| m.history = remembered);
             let elapsed = begun.map_or(Duration::ZERO, |b| {
                 Duration::try_from(now.duration_since(b)).unwrap_or(Duration::ZERO)
