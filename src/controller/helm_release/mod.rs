@@ -63,7 +63,10 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     };
     let work = Work::new(operator, key, &object);
     if object.metadata.deletion_timestamp.is_some() {
-        return work.delete().await;
+        let requeue = work.delete().await;
+        // Also when it was not ours to end.
+        operator.first_look.seen(key);
+        return requeue;
     }
     if object.spec.suspend {
         operator.first_look.seen(key);
@@ -74,6 +77,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
 
 /// Says that the last look at a HelmRelease panicked; it is tried again with growing pauses.
 pub async fn broke(operator: &Operator, key: &Key, place: &str) -> Requeue {
+    operator.first_look.seen(key);
     let Some(object) = operator.helm_releases.get(key) else { return Requeue::OnChange };
     let failure = Failure::defect(&format!("the reconcile panicked at {place}"));
     Work::new(operator, key, &object).publish(Account::failed(failure, None)).await
