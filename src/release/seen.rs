@@ -19,10 +19,13 @@ use crate::cluster::{Kind, ObjectRef, Readiness, is_as_new, readiness};
 /// Proofs of a kind that are kept for objects that its watch has not told of yet.
 const PENDING: usize = 1000;
 
+/// Group, version and kind: each version is watched by itself, and no list of one is the other's.
+type KindKey = (String, String, String);
+
 /// What is known of the objects of all releases.
 #[derive(Debug, Default)]
 pub struct SeenObjects {
-    kinds: Mutex<HashMap<(String, String), OfKind>>,
+    kinds: Mutex<HashMap<KindKey, OfKind>>,
     hasher: RandomState,
 }
 
@@ -178,7 +181,7 @@ impl SeenObjects {
         let content = covers(live, content).then(|| self.digest(content));
         let proof = Proof { uid, version, content };
         let mut kinds = self.lock();
-        let Some(of_kind) = kinds.get_mut(&(object.group.clone(), object.kind.clone())) else { return };
+        let Some(of_kind) = kinds.get_mut(&kind_of(object)) else { return };
         let place = (object.namespace.clone(), object.name.clone());
         match of_kind.objects.get_mut(&place).or_else(|| of_kind.before.get_mut(&place)) {
             Some(seen) => seen.proof = Some(proof),
@@ -206,7 +209,7 @@ impl SeenObjects {
 
     fn with<T>(&self, object: &ObjectRef, f: impl FnOnce(&Sighting, &OfKind) -> T) -> Option<T> {
         let kinds = self.lock();
-        let of_kind = kinds.get(&(object.group.clone(), object.kind.clone()))?;
+        let of_kind = kinds.get(&kind_of(object))?;
         let place = (object.namespace.clone(), object.name.clone());
         of_kind.objects.get(&place).filter(|_| of_kind.is_listed).map(|seen| f(seen, of_kind))
     }
@@ -215,7 +218,7 @@ impl SeenObjects {
         self.hasher.hash_one(content.to_string())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), OfKind>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<KindKey, OfKind>> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -299,8 +302,12 @@ impl Sighting {
     }
 }
 
-fn place_of(kind: &Kind) -> (String, String) {
-    (kind.group.clone(), kind.kind.clone())
+fn place_of(kind: &Kind) -> KindKey {
+    (kind.group.clone(), kind.version.clone(), kind.kind.clone())
+}
+
+fn kind_of(object: &ObjectRef) -> KindKey {
+    (object.group.clone(), object.version.clone(), object.kind.clone())
 }
 
 #[cfg(test)]
@@ -373,6 +380,9 @@ mod tests {
         let unwatched = SeenObjects::default();
         unwatched.prove(&a, &live("a", "u", "1"), &content);
         assert!(!unwatched.is_proven(&a, &content), "its kind is not watched");
+        let (newer, one) = (ObjectRef { version: "v2".into(), ..object("a") }, listed());
+        see(&one, &live("a", "u", "1"), false);
+        assert!(one.marks_of(&a).is_some() && one.marks_of(&newer).is_none(), "in another version");
         let seen = listed();
         seen.prove(&a, &live("a", "u", "1"), &content);
         seen.prove(&b, &live("b", "u", "1"), &content);
