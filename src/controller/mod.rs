@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::api::{
-    ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+    ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, RESET_AT, Reason, condition,
 };
 use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
 use crate::release::{HOOK_OWNER, SeenHooks};
@@ -321,7 +321,7 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 }
 
 /// What of a HelmRelease asks for a reconcile when it changes; a status does not.
-type Fingerprint = (Option<String>, Option<i64>, Option<String>, Option<String>, bool);
+type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 3], bool);
 
 impl Operator {
     /// Looks again at all that waits: that an object is gone is what a removal waits for, and no list tells it.
@@ -342,8 +342,7 @@ impl Operator {
         let fingerprint = (
             object.uid(),
             object.metadata.generation,
-            object.annotation(REQUESTED_AT).map(str::to_owned),
-            object.annotation(FORCE_AT).map(str::to_owned),
+            [REQUESTED_AT, FORCE_AT, RESET_AT].map(|asked| object.annotation(asked).map(str::to_owned)),
             object.metadata.deletion_timestamp.is_some(),
         );
         let changed = seen.insert(key.clone(), fingerprint.clone()) != Some(fingerprint);
