@@ -37,7 +37,8 @@ use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info};
 
 use crate::api::{
-    APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+    APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, RESET_AT, Reason,
+    condition,
 };
 use crate::cluster::{Connection, Discovery, Kind};
 use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
@@ -369,7 +370,7 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 }
 
 /// What of a HelmRelease asks for a reconcile when it changes; a status does not.
-type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 3], bool);
+type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 4], bool);
 
 impl Operator {
     /// A list of a kind is in: what went before it, or between it and the one before, was not told.
@@ -604,7 +605,7 @@ fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
     (
         object.uid(),
         object.meta().generation,
-        [REQUESTED_AT, FORCE_AT, APPROVE].map(|key| object.annotations().get(key).cloned()),
+        [REQUESTED_AT, FORCE_AT, APPROVE, RESET_AT].map(|key| object.annotations().get(key).cloned()),
         object.meta().deletion_timestamp.is_some(),
     )
 }
