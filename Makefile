@@ -6,7 +6,7 @@ export PINTLE_SHARED ?= $(abspath $(CURDIR)/../shared)
 
 FUZZ_JUDGE ?= $(or $(PINTLE_CACHE),$(HOME)/.cache/pintle)/bin/fuzz-judge
 
-.PHONY: help demo test unit e2e bench-waiting chaos faults conformance golden bench bench-cluster fuzz fuzz-diff lint generate assets
+.PHONY: help demo test unit e2e chaos faults conformance golden bench bench-cluster bench-waiting fuzz fuzz-check fuzz-diff lint generate assets
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,14 +47,17 @@ bench: assets ## how fast: beside Helm's library in process, and beside `helm te
 	e2e/bench/run
 	$(CARGO) bench --bench index
 
-bench-waiting: build assets ## what 200 releases that wait cost 50 others; BENCH_FLAGS="--waiting=20 --json"
-	$(CARGO) test --quiet --test e2e -- bench-waiting $(BENCH_FLAGS)
-
 bench-cluster: assets ## what 200 and 1,000 releases cost, beside a bare client; BENCH_FLAGS="--releases=200 --idle=10"
 	$(CARGO) test --release --test e2e -- bench-cluster $(BENCH_FLAGS)
 
+bench-waiting: build assets ## what 200 releases that wait cost 50 others; BENCH_FLAGS="--waiting=20 --json"
+	$(CARGO) test --quiet --test e2e -- bench-waiting $(BENCH_FLAGS)
+
 fuzz: ## every fuzz target for FUZZ_SECONDS=60, on stable; with coverage: cargo +nightly fuzz run NAME
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test -p pintle-helm --test corpora -- --nocapture
+
+fuzz-check: ## the targets of fuzz/ for libFuzzer still compile; on stable
+	$(CARGO) check --manifest-path fuzz/Cargo.toml --bins --target-dir target/fuzz
 
 fuzz-diff: assets ## random charts rendered by us and by the real helm; FUZZ_CASES=10000 for more, FUZZ_SEED=N to repeat
 	GOFLAGS= GOWORK=off CGO_ENABLED=0 go -C e2e/fuzz build -trimpath -buildvcs=false -mod=readonly -o "$(FUZZ_JUDGE)" .

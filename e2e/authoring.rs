@@ -5,10 +5,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use pgp::composed::{ArmorOptions, KeyType, SecretKeyParamsBuilder, SignedSecretKey};
+use pgp::ser::Serialize as _;
 use tempfile::TempDir;
 
 /// A home that both tools share, and a folder of charts.
@@ -38,6 +42,11 @@ impl Drop for Server {
 }
 
 const PINTLE: &str = env!("CARGO_BIN_EXE_pintle");
+/// The password of a locked registry's user `charts`, and its line of an htpasswd file.
+const PASSWORD: &str = "right";
+const HTPASSWD: &str = "charts:$2a$10$VPKfOZPnR/L3xmdrz8KuUuNSW3p/Zw94dbuiHKJ.GeNoO0n79eK.2\n";
+/// Until a server must listen.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 impl Desk {
     fn new() -> Self {
@@ -81,6 +90,7 @@ impl Desk {
         command
             .args(arguments)
             .current_dir(self.dir.path())
+            .env_remove("DOCKER_CONFIG")
             .env("HELM_CONFIG_HOME", self.path("config"))
             .env("HELM_CACHE_HOME", self.path("cache"))
             .env("HELM_DATA_HOME", self.path("data"))
@@ -121,6 +131,54 @@ impl Desk {
         let (theirs, _) = self.say(&self.helm, arguments);
         assert!(!ours.good && !theirs.good, "{arguments:?}: {ours:?} {theirs:?}");
         errors
+    }
+
+    /// Runs a tool with `text` on its standard input.
+    fn typed(&self, program: &Path, arguments: &[&str], text: &str) -> Said {
+        let mut command = self.command(program, arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Said { good: output.status.success(), out: String::from_utf8_lossy(&output.stdout).into_owned() }
+    }
+
+    /// A real registry without TLS; its address is host and port. A locked one wants a password.
+    fn registry(&self, name: &str, locked: bool) -> Server {
+        // Free a moment ago.
+        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{host}\"}}\n",
+            self.path(name).display()
+        );
+        if locked {
+            self.write("htpasswd", HTPASSWD);
+            let passwords = self.path("htpasswd");
+            config.push_str(&format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", passwords.display()));
+        }
+        let file = format!("{name}.yml");
+        self.write(&file, &config);
+        let mut command = self.command(&self.helm.with_file_name("registry"), &["serve", &file]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut server = Server { child, url: host };
+        let deadline = Instant::now() + READY_WITHIN;
+        while TcpStream::connect(&server.url).is_err() {
+            assert!(server.child.try_wait().unwrap().is_none(), "the registry ended");
+            assert!(Instant::now() < deadline, "the registry does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// Pulls with both tools, each into a folder of its own; they say the same and get the same. Gives it back.
+    fn both_pull(&self, place: &str, arguments: &[&str]) -> Vec<(String, Vec<u8>)> {
+        let (ours, theirs) = (format!("{place}-ours"), format!("{place}-theirs"));
+        fs::create_dir(self.path(&theirs)).unwrap();
+        let said = self.pintle(&[&["pull"], arguments, &["-d", &ours]].concat());
+        assert_eq!(said, self.helm(&[&["pull"], arguments, &["-d", &theirs]].concat()), "{arguments:?}");
+        let pulled = files(&self.path(&ours));
+        assert!(pulled == files(&self.path(&theirs)), "{arguments:?}: the files differ");
+        pulled
     }
 
     fn serve(&self, folder: &str) -> Server {
@@ -215,11 +273,7 @@ fn both_tools_use_the_same_repositories() {
         ("repo", vec!["tool", "--repo", &server.url]),
         ("url", vec![&url]),
     ] {
-        let (ours, theirs) = (format!("{place}-ours"), format!("{place}-theirs"));
-        fs::create_dir(desk.path(&theirs)).unwrap();
-        desk.pintle(&[&["pull"], &arguments[..], &["-d", &ours]].concat());
-        desk.helm(&[&["pull"], &arguments[..], &["-d", &theirs]].concat());
-        assert_eq!(files(&desk.path(&ours)), files(&desk.path(&theirs)), "{arguments:?}");
+        assert_eq!(desk.both_pull(place, &arguments).len(), 1, "{arguments:?}");
     }
     desk.same(&["show", "values", "theirs/web", "--version", "1.0.0"]);
     desk.refused(&["pull", "ours/none"]);
@@ -236,6 +290,22 @@ fn both_tools_use_the_same_repositories() {
 }
 
 #[test]
+fn proxies_come_from_the_environment() {
+    let desk = Desk::new();
+    desk.chart("src/web", "1.0.0", "");
+    desk.pintle(&["package", "src/web", "-d", "charts"]);
+    // Our server does not mind whose address stands before the path.
+    let server = desk.serve("charts");
+    for program in [Path::new(PINTLE), &desk.helm] {
+        let pull = |variable: &str| {
+            let mut command = desk.command(program, &["pull", "http://charts.invalid/web-1.0.0.tgz"]);
+            command.env("HTTP_PROXY", &server.url).env(variable, "charts.invalid").output().unwrap().status
+        };
+        assert!(pull("OTHER").success() && !pull("NO_PROXY").success(), "{program:?}");
+    }
+}
+
+#[test]
 fn both_tools_use_the_same_lock() {
     let desk = Desk::new();
     for version in ["1.0.0", "1.1.0"] {
@@ -246,7 +316,8 @@ fn both_tools_use_the_same_lock() {
     let server = desk.serve("charts");
     desk.pintle(&["repo", "add", "ours", &server.url]);
     let further = "dependencies:\n- {name: web, version: \">=1.0.0 <2\", repository: \"@ours\", alias: front, \
-                   condition: front.on, tags: [a], import-values: [{child: x, parent: outer}]}\n\
+                   condition: front.on, tags: [a], import-values: [{child: x, parent: outer}, {child: 1.5, parent: y}, whole, {parent: on, \
+                   child: 7, further: <&>}]}\n\
                    - {name: near, version: ~0.1, repository: \"file://../near\"}\n";
     for chart in ["src/ours", "src/theirs"] {
         desk.chart(chart, "1.0.0", further);
@@ -292,6 +363,185 @@ fn both_tools_use_the_same_lock() {
     std::os::unix::fs::symlink(desk.path("victim"), desk.path("src/ours/Chart.lock")).unwrap();
     desk.refused(&["dependency", "update", "src/ours"]);
     assert_eq!(fs::read_to_string(desk.path("victim")).unwrap(), "untouched");
+}
+
+#[test]
+fn charts_go_to_a_registry_and_back_by_either_tool() {
+    let desk = Desk::new();
+    let further = "home: https://example.com\nsources: [\"https://a.example/x?a=1&b=2\"]\nannotations: {x: <y>}\n\
+                   maintainers: [{name: Ann, email: a@example.com}, {name: Bo}]\n";
+    for version in ["1.0.0", "1.1.0+build.5", "2.0.0-rc.1"] {
+        desk.chart("src/web", version, further);
+        desk.pintle(&["package", "src/web", "-d", "charts"]);
+    }
+    let registry = desk.registry("registry", false);
+    let at = |folder: &str| format!("oci://{}/{folder}", registry.url);
+    for version in ["1.0.0", "1.1.0+build.5", "2.0.0-rc.1"] {
+        let archive = format!("charts/web-{version}.tgz");
+        let ours = desk.pintle(&["push", &archive, &at("ours/"), "--plain-http"]);
+        let theirs = desk.helm(&["push", &archive, &at("theirs"), "--plain-http"]);
+        assert!(ours.starts_with(&format!("Pushed: {}/ours/web:", registry.url)), "{ours}");
+        // The digest of the manifest, too: it is the same to the byte.
+        assert_eq!(ours.replace("/ours/", "/theirs/"), theirs);
+        desk.pintle(&["push", &archive, &at("ours"), "--plain-http"]);
+    }
+    let first = fs::read(desk.path("charts/web-1.0.0.tgz")).unwrap();
+    for folder in ["ours", "theirs"] {
+        let chart = at(&format!("{folder}/web"));
+        for (place, rest) in [
+            ("newest", &[][..]),
+            ("range", &["--version", "^1"]),
+            ("version", &["--version", "1.0.0"]),
+            ("build", &["--version", "1.1.0+build.5"]),
+            ("devel", &["--devel"]),
+        ] {
+            let arguments = [&[&*chart, "--plain-http"], rest].concat();
+            let pulled = desk.both_pull(&format!("{folder}-{place}"), &arguments);
+            assert_eq!(pulled.len(), 1, "{arguments:?}");
+            assert!(place != "version" || pulled[0].1 == first, "the bytes are another chart's");
+        }
+        let told = desk.pintle(&["pull", &chart, "--version", "1.0.0", "--plain-http", "-d", "told"]);
+        let digest = told.lines().find_map(|line| line.strip_prefix("Digest: ")).unwrap();
+        desk.pintle(&[
+            "pull",
+            &format!("{chart}@{digest}"),
+            "--plain-http",
+            "-d",
+            &format!("{folder}-digest"),
+        ]);
+        assert!(files(&desk.path(&format!("{folder}-digest")))[0].1 == first);
+        desk.refused(&["pull", &chart, "--version", "9.9.9", "--plain-http"]);
+    }
+    desk.refused(&["pull", &at("ours/none"), "--plain-http"]);
+    for (archive, remote) in
+        [("charts/none.tgz", at("x")), ("charts", at("x")), ("charts/web-1.0.0.tgz", "host/x".to_owned())]
+    {
+        let errors = desk.refused(&["push", archive, &remote, "--plain-http"]);
+        let told = ["no such file", "cannot push directory", "scheme prefix missing"];
+        assert!(told.iter().any(|text| errors.contains(text)), "{errors}");
+    }
+
+    // Dependencies come from a registry, too.
+    for chart in ["src/one", "src/two"] {
+        let further = format!("dependencies: [{{name: web, version: ^1, repository: '{}'}}]\n", at("theirs"));
+        desk.chart(chart, "1.0.0", &further);
+    }
+    desk.pintle(&["dependency", "update", "src/one", "--plain-http"]);
+    desk.helm(&["dependency", "update", "src/two", "--plain-http"]);
+    let charts = |chart: &str| files(&desk.path(&format!("{chart}/charts")));
+    assert!(!charts("src/one").is_empty() && charts("src/one") == charts("src/two"));
+    let lock = |chart: &str| -> Vec<String> {
+        let text = fs::read_to_string(desk.path(&format!("{chart}/Chart.lock"))).unwrap();
+        text.lines().filter(|line| !line.starts_with("generated")).map(str::to_owned).collect()
+    };
+    assert_eq!(lock("src/one"), lock("src/two"));
+}
+
+#[test]
+fn who_logs_in_with_one_tool_is_logged_in_with_both() {
+    let desk = Desk::new();
+    desk.chart("src/web", "1.0.0", "");
+    desk.pintle(&["package", "src/web", "-d", "charts"]);
+    let registry = desk.registry("locked", true);
+    let (host, remote) = (&*registry.url, format!("oci://{}/charts", registry.url));
+    let (chart, push) = (format!("{remote}/web"), ["push", "charts/web-1.0.0.tgz", &remote, "--plain-http"]);
+    desk.refused(&push);
+    desk.refused(&["registry", "login", host, "-u", "charts", "-p", "wrong", "--plain-http"]);
+    desk.refused(&push);
+
+    let login = ["registry", "login", host, "-u", "charts", "--password-stdin", "--plain-http"];
+    for program in [Path::new(PINTLE), &desk.helm] {
+        let said = desk.typed(program, &login, &format!("{PASSWORD}\n"));
+        assert_eq!(said, Said { good: true, out: "Login Succeeded\n".to_owned() }, "{program:?}");
+        desk.same(&push);
+        desk.both_pull(&format!("by-{}", program.ends_with("helm")), &[&chart, "--plain-http"]);
+        assert_eq!(
+            desk.same(&["registry", "logout", host]),
+            format!("Removing login credentials for {host}\n")
+        );
+        desk.refused(&push);
+        desk.refused(&["pull", &chart, "--plain-http"]);
+    }
+    // As docker keeps it, and as arguments.
+    let given = ["--username", "charts", "--password", PASSWORD];
+    desk.same(&[&push[..], &given].concat());
+    desk.both_pull("given", &[&[&*chart, "--plain-http"], &given[..]].concat());
+    desk.typed(Path::new(PINTLE), &login, PASSWORD);
+    fs::create_dir(desk.path(".docker")).unwrap();
+    fs::rename(desk.path("config/registry/config.json"), desk.path(".docker/config.json")).unwrap();
+    desk.same(&push);
+}
+
+/// A keyring with a secret key for helm, and the public half of it.
+fn keys(desk: &Desk) -> SignedSecretKey {
+    let mut builder = SecretKeyParamsBuilder::default();
+    builder.key_type(KeyType::Ed25519Legacy).can_sign(true).can_certify(true);
+    let key = builder.primary_user_id("Ann <ann@example.com>".to_owned()).build().unwrap();
+    let key = key.generate(rand_of_pgp::thread_rng()).unwrap();
+    fs::write(desk.path("secret.gpg"), key.to_bytes().unwrap()).unwrap();
+    fs::write(desk.path("public.gpg"), key.to_public_key().to_bytes().unwrap()).unwrap();
+    key
+}
+
+#[test]
+fn what_helm_signs_verifies_and_a_changed_byte_does_not() {
+    let desk = Desk::new();
+    let key = keys(&desk);
+    desk.chart("src/web", "1.0.0", "");
+    desk.helm(&["package", "src/web", "-d", "signed", "--sign", "--key", "Ann", "--keyring", "secret.gpg"]);
+    let archive = "signed/web-1.0.0.tgz";
+    let verify = ["verify", archive, "--keyring", "public.gpg"];
+    assert!(desk.same(&verify).contains("Signed by: Ann <ann@example.com>"));
+    // Armored keys are read by us only.
+    let armored = key.to_public_key().to_armored_string(ArmorOptions::default()).unwrap();
+    desk.write("public.asc", &armored);
+    desk.pintle(&["verify", archive, "--keyring", "public.asc"]);
+
+    // The provenance file goes along: from a folder, and through a registry by either tool.
+    let registry = desk.registry("registry", false);
+    let server = desk.serve("signed");
+    let at = |folder: &str| format!("oci://{}/{folder}", registry.url);
+    let ours = desk.pintle(&["push", archive, &at("ours"), "--plain-http"]);
+    let theirs = desk.helm(&["push", archive, &at("theirs"), "--plain-http"]);
+    assert_eq!(ours.replace("/ours/", "/theirs/"), theirs);
+    let signed = files(&desk.path("signed"));
+    let url = format!("{}/web-1.0.0.tgz", server.url);
+    for (number, place) in [
+        vec![&*at("ours/web"), "--plain-http"],
+        vec![&*at("theirs/web"), "--plain-http"],
+        vec!["web", "--repo", &server.url],
+        vec![&*url],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (how, flags) in [("prov", &["--prov"][..]), ("verify", &["--verify", "--keyring", "public.gpg"])]
+        {
+            let (folder, theirs) = (format!("{how}-{number}-ours"), format!("{how}-{number}-theirs"));
+            fs::create_dir(desk.path(&theirs)).unwrap();
+            desk.pintle(&[&["pull"], &place[..], flags, &["-d", &folder]].concat());
+            desk.helm(&[&["pull"], &place[..], flags, &["-d", &theirs]].concat());
+            assert!(files(&desk.path(&folder)) == signed, "{place:?} {how}");
+            assert!(files(&desk.path(&theirs)) == signed, "{place:?} {how}");
+        }
+    }
+
+    for (_, name) in [(0, archive.to_owned()), (1, format!("{archive}.prov"))] {
+        let good = fs::read(desk.path(&name)).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        bad[middle] = if bad[middle] == b'0' { b'1' } else { b'0' };
+        fs::write(desk.path(&name), bad).unwrap();
+        desk.refused(&verify);
+        desk.refused(&["pull", "web", "--repo", &server.url, "--verify", "--keyring", "public.gpg"]);
+        fs::write(desk.path(&name), good).unwrap();
+    }
+    desk.same(&verify);
+    fs::remove_file(desk.path("signed/web-1.0.0.tgz.prov")).unwrap();
+    desk.refused(&verify);
+    desk.refused(&["pull", &url, "--verify", "--keyring", "public.gpg"]);
+    desk.pintle(&["pull", &url, "--prov"]);
+    desk.helm(&["pull", &url, "--prov"]);
 }
 
 /// The files of a folder, by name.

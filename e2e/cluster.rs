@@ -209,12 +209,6 @@ impl Objects {
         to_value(patched.with_context(|| format!("failed to patch {} {namespace}/{name}", kind.kind))?)
     }
 
-    /// The objects of the kind, those that are there and each one that changes, for ever.
-    pub fn changes(&self, kind: Kind, namespace: &str) -> impl Stream<Item = anyhow::Result<Value>> + use<> {
-        let changes = watcher(self.api(kind, namespace), watcher::Config::default()).applied_objects();
-        changes.map(|object| to_value(object.context("the watch failed")?))
-    }
-
     /// Deletes the object.
     pub async fn delete(&self, kind: Kind, namespace: &str, name: &str) -> anyhow::Result<()> {
         let deleted = self.api(kind, namespace).delete(name, &DeleteParams::default()).await;
@@ -226,6 +220,12 @@ impl Objects {
     pub fn watch(&self, kind: Kind) -> BoxStream<'static, watcher::Result<watcher::Event<DynamicObject>>> {
         let api = Api::all_with(self.client.clone(), &kind.resource());
         watcher(api, watcher::Config::default()).boxed()
+    }
+
+    /// The objects of the kind, those that are there and each one that changes, for ever.
+    pub fn changes(&self, kind: Kind, namespace: &str) -> impl Stream<Item = anyhow::Result<Value>> + use<> {
+        let changes = watcher(self.api(kind, namespace), watcher::Config::default()).applied_objects();
+        changes.map(|object| to_value(object.context("the watch failed")?))
     }
 
     /// Waits until what there is of the object, if anything, is as `wanted` says; `what` names that.

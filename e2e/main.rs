@@ -76,12 +76,12 @@ impl Arguments {
         self.words.first().is_some_and(|word| word == "chaos")
     }
 
-    fn is_bench_waiting(&self) -> bool {
-        self.words.first().is_some_and(|word| word == "bench-waiting")
-    }
-
     fn is_bench_cluster(&self) -> bool {
         self.words.first().is_some_and(|word| word == "bench-cluster")
+    }
+
+    fn is_bench_waiting(&self) -> bool {
+        self.words.first().is_some_and(|word| word == "bench-waiting")
     }
 
     fn stories(&self) -> Vec<&'static Story> {
@@ -131,11 +131,11 @@ async fn play(arguments: &Arguments) -> anyhow::Result<bool> {
     if arguments.is_chaos() {
         return chaos::run(&chaos::Options::parse(&arguments.flags)?).await;
     }
-    if arguments.is_bench_waiting() {
-        return bench_waiting::run(bench_waiting::Options::parse(&arguments.flags)?).await.map(|()| true);
-    }
     if arguments.is_bench_cluster() {
         return bench_cluster::run(&bench_cluster::Options::parse(&arguments.flags)?).await.map(|()| true);
+    }
+    if arguments.is_bench_waiting() {
+        return bench_waiting::run(bench_waiting::Options::parse(&arguments.flags)?).await.map(|()| true);
     }
     let stories = arguments.stories();
     let started = Instant::now();

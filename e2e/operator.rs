@@ -70,14 +70,14 @@ impl Operator {
         Ok(Self { kubeconfig, folder, options, child: Mutex::new(child) })
     }
 
-    /// A variable of its environment that its options set.
-    pub fn variable(&self, key: &str) -> Option<&str> {
-        self.options.env.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
-    }
-
     /// Id of its process.
     pub async fn pid(&self) -> u32 {
         self.child.lock().await.pid()
+    }
+
+    /// A variable of its environment that its options set.
+    pub fn variable(&self, key: &str) -> Option<&str> {
+        self.options.env.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
     /// Fails when it has ended.

@@ -130,6 +130,27 @@ pub async fn stalled(
     Ok(release)
 }
 
+/// Checks that an event of the release tells of something.
+pub async fn told(
+    cx: &Context,
+    namespace: &str,
+    name: &str,
+    reason: &str,
+    parts: &[&str],
+) -> anyhow::Result<()> {
+    let events = cx.objects().events(namespace).await?;
+    let (of, because) = (format!(" HelmRelease/{name}: "), format!(" {reason} "));
+    let tells = |line: &&String| {
+        line.contains(&of) && line.contains(&because) && parts.iter().all(|part| line.contains(part))
+    };
+    ensure!(
+        events.iter().any(|line| tells(&line)),
+        "no event {reason} of {name} with {parts:?} among:\n{}",
+        events.join("\n")
+    );
+    Ok(())
+}
+
 /// Merges a patch into the spec.
 pub async fn patch(cx: &Context, namespace: &str, name: &str, spec: Value) -> anyhow::Result<()> {
     cx.say(format!("patch {name}: {spec}"));

@@ -15,7 +15,7 @@ const HEAD: &str = "\
 Written by `make faults`: `e2e chaos --write-docs` writes this page when all runs have passed, and only then.
 
 A release is installed, upgraded, rolled back and removed. It has a hook at each of these, a definition in `crds/` and
-an object of it, a Deployment that is waited for, a Secret, and an object that the upgrade removes. Between the operator
+an object of it, a Deployment that is waited for, a Secret, an object that the upgrade removes and one that is made anew. Between the operator
 and the API server stands a proxy that lets one thing of each action go wrong:
 
 ";

@@ -124,7 +124,7 @@ pub struct Rule {
 
 /// The watches of an operator in a life: the plural and a word of the label selector. A life in which nothing goes
 /// wrong must have these and no others.
-pub const WATCHES: [(&str, &str); 12] = [
+pub const WATCHES: [(&str, &str); 13] = [
     ("helmreleases", ""),
     ("chartrepositories", ""),
     ("secrets", "owner notin"),
@@ -137,6 +137,7 @@ pub const WATCHES: [(&str, &str); 12] = [
     ("deployments", "managed-by"),
     ("jobs", "managed-by"),
     ("widgets", "managed-by"),
+    ("customresourcedefinitions", ""),
 ];
 
 /// The number of a watch among [`WATCHES`]; none of a request that is no watch, or of an unknown one.

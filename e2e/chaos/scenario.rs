@@ -2,7 +2,7 @@
 //! that lets one request of each action go wrong.
 //!
 //! Every action has all that a crash can leave half done: a hook, a definition with an object of it, an object that
-//! the upgrade removes, a Secret, and a Deployment that is waited for.
+//! the upgrade removes, one that has to be made anew, a Secret, and a Deployment that is waited for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +49,12 @@ spec:
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: life-config}
+data: {version: "{{ .Chart.Version }}"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: life-fixed}
+immutable: true
 data: {version: "{{ .Chart.Version }}"}
 ---
 apiVersion: v1
@@ -330,7 +336,7 @@ impl Keeper {
 async fn act(cx: &Context, proxy: &FaultProxy, namespace: &str, action: Action) -> anyhow::Result<usize> {
     match action {
         Action::Install => {
-            let values = "  valuesFrom: [{kind: Secret, name: values}]\n";
+            let values = "  valuesFrom: [{kind: Secret, name: values}]\n  upgrade: {force: true}\n  rollback: {force: true}\n";
             cx.cluster().apply_yaml(&release::yaml(namespace, NAME, NAME, "1.0.0", values)).await?;
         }
         Action::Upgrade => {

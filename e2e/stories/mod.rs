@@ -1,11 +1,14 @@
 //! The index of stories. Each says in its first line what it tells.
 
 mod adoption;
+mod approval;
 mod bad_input;
 mod broken_upgrade;
 mod chaos;
 mod claimed;
+mod conflicts;
 mod crash;
+mod crd_policies;
 mod culprits;
 mod efk;
 mod external;
@@ -14,6 +17,7 @@ mod freeze;
 mod harness;
 mod hook_order;
 mod hooks;
+mod immutable;
 mod interrupt;
 mod isolation;
 mod large;
@@ -22,7 +26,10 @@ mod lifecycle;
 mod lost_kind;
 mod no_op;
 mod oci;
+mod plan;
+mod preflight;
 mod removed_version;
+mod renamed;
 mod requests;
 mod restarts;
 mod side_by_side;
@@ -63,6 +70,20 @@ pub const ALL: &[Story] = &[
     Story { name: "waiting", needs_operator: true, run: |cx| Box::pin(waiting::run(cx)) },
     // A broken object stops no other, and neither does a panic. It has a control plane of its own.
     Story { name: "isolation", needs_operator: false, run: |cx| Box::pin(isolation::run(cx)) },
+    // A plan is done when it is approved, and no other one. It has a control plane of its own.
+    Story { name: "approval", needs_operator: false, run: |cx| Box::pin(approval::run(cx)) },
+    // A field that cannot be changed is refused, or its object made anew.
+    Story { name: "immutable", needs_operator: true, run: |cx| Box::pin(immutable::run(cx)) },
+    // Definitions are skipped, created, replaced, and waited for.
+    Story { name: "crd_policies", needs_operator: true, run: |cx| Box::pin(crd_policies::run(cx)) },
+    // What the server would refuse is refused before the first write.
+    Story { name: "preflight", needs_operator: true, run: |cx| Box::pin(preflight::run(cx)) },
+    // The status and an event tell what a revision changed, and no Secret's value.
+    Story { name: "plan", needs_operator: true, run: |cx| Box::pin(plan::run(cx)) },
+    // A workload that is renamed frees its volume.
+    Story { name: "renamed", needs_operator: true, run: |cx| Box::pin(renamed::run(cx)) },
+    // Fields of other managers are left to them, or taken over and told.
+    Story { name: "conflicts", needs_operator: true, run: |cx| Box::pin(conflicts::run(cx)) },
     // A killed operator goes on where it was; one that is asked to end does, and starts again without a write.
     // It has a control plane of its own.
     Story { name: "crash", needs_operator: false, run: |cx| Box::pin(crash::run(cx)) },

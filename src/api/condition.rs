@@ -133,6 +133,10 @@ reasons! {
     RevisionNotFound,
     /// `releaseName`, `targetNamespace` or `storageNamespace` changed after the first deploy.
     TargetChanged,
+    /// The plan waits for its approval.
+    AwaitingApproval,
+    /// A plan was approved that is not the present one.
+    PlanOutdated,
     /// The work was cut short by the end of its process.
     Interrupted,
     /// A newer spec took over.

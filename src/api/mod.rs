@@ -22,5 +22,7 @@ pub const GROUP: &str = "pintle.dev";
 pub const REQUESTED_AT: &str = "pintle.dev/requestedAt";
 /// Asks for a new revision even when nothing changed; echoed in `status.lastHandledForceAt` when that has ended.
 pub const FORCE_AT: &str = "pintle.dev/forceAt";
+/// Approves the plan whose digest it has, under `spec.approval: Manual`.
+pub const APPROVE: &str = "pintle.dev/approve";
 /// Holds a `HelmRelease` until its objects are uninstalled.
 pub const FINALIZER: &str = "pintle.dev/release";

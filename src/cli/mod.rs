@@ -38,7 +38,7 @@ enum Command {
     Crds(crds::CrdsArgs),
     /// Render a chart locally, as `helm template`
     #[command(mut_args = template::go_flag, args_override_self = true)]
-    Template(template::TemplateArgs),
+    Template(Box<template::TemplateArgs>),
     /// Serve a folder of charts as a chart repository
     Serve(serve::ServeArgs),
     /// Package charts into archives, as `helm package`; the same chart always has the same bytes

@@ -28,7 +28,7 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
     use pintle_helm::{chart, template};
     let is_incomplete = error.chain().any(|cause| {
         let chart = match cause.downcast_ref() {
-            Some(template::Error::Chart { reason, .. }) => Some(reason.as_ref()),
+            Some(template::Error::Chart { reason, .. }) => Some(&**reason),
             _ => cause.downcast_ref(),
         };
         matches!(chart, Some(chart::Error::MissingDependencies { .. }))

@@ -410,6 +410,30 @@ impl TenantClient {
         only: impl Into<Precondition<'a>>,
         propagation: DeletionPropagation,
     ) -> Result<Deletion, Error> {
+        self.deletion(kind, object, only.into(), propagation, false).await
+    }
+
+    /// Asks whether an object, when it is still the one that `only` says, may be deleted. Nothing is changed.
+    ///
+    /// # Errors
+    /// The server's refusal; that there is no such object, or another one, is none.
+    pub async fn may_delete<'a>(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        only: impl Into<Precondition<'a>>,
+    ) -> Result<(), Error> {
+        self.deletion(kind, object, only.into(), DeletionPropagation::Background, true).await.map(drop)
+    }
+
+    async fn deletion(
+        &self,
+        kind: &Kind,
+        object: &ObjectRef,
+        only: Precondition<'_>,
+        propagation: DeletionPropagation,
+        dry_run: bool,
+    ) -> Result<Deletion, Error> {
         let policy = match propagation {
             DeletionPropagation::Background => "Background",
             DeletionPropagation::Foreground => "Foreground",
@@ -417,7 +441,13 @@ impl TenantClient {
         };
         let mut options =
             serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
-        match only.into() {
+        // The server reads the query of a delete only when it has no body; there it is for whoever reads the audit log.
+        let mut query = Vec::new();
+        if dry_run {
+            options["dryRun"] = serde_json::json!(["All"]);
+            query.push(("dryRun", "All".to_owned()));
+        }
+        match only {
             Precondition::None => {}
             Precondition::Uid(uid) => options["preconditions"] = serde_json::json!({"uid": uid}),
             Precondition::Version { uid, version } => {
@@ -426,6 +456,7 @@ impl TenantClient {
         }
         let call = Call::new("delete", Method::DELETE, kind.object_path(object))
             .about(object)
+            .query(query)
             .body("application/json", &options);
         match self.exchange(call).await {
             // What is on its way out says so; what is gone is a Status, or the object as it was.

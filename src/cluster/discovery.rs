@@ -116,6 +116,14 @@ impl Served {
     }
 }
 
+impl Served {
+    /// The kind of an object under any version that is served.
+    pub fn in_any_version(&self, object: &ObjectRef) -> Option<&Kind> {
+        let is_meant = |kind: &&Kind| kind.group == object.group && kind.kind == object.kind;
+        self.kind(object).or_else(|| self.kinds.values().find(is_meant))
+    }
+}
+
 /// Knows the kinds of one server; refreshed when a kind is asked for that it does not know.
 pub struct Discovery {
     client: OperatorClient,
@@ -135,7 +143,7 @@ impl Discovery {
     /// When the server cannot be asked.
     pub async fn served(&self) -> Result<Arc<Served>, Error> {
         let known = self.known();
-        if known.kinds.is_empty() { self.refresh(Duration::ZERO).await } else { Ok(known) }
+        if known.kinds.is_empty() { self.refresh(REFRESH_PAUSE).await } else { Ok(known) }
     }
 
     /// The kind of an object; the server is asked once more before it is said to be missing.

@@ -14,6 +14,8 @@ use crate::api::condition::truncate;
 
 /// Longest text of the server that is kept. Secrets are taken out of it later, which a short cut would hinder.
 const TEXT_LIMIT: usize = 16 << 10;
+/// Most fields of an answer that are kept.
+const FIELDS: usize = 16;
 
 /// When trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub enum Class {
     Forbidden,
     /// A ResourceQuota is exhausted.
     QuotaExceeded,
+    /// An admission webhook takes no dry runs: nothing is known of what it would say.
+    NoDryRun,
     /// The namespace is being deleted.
     NamespaceTerminating,
     /// The namespace does not exist.
@@ -72,6 +76,8 @@ pub struct Error {
     pub verb: &'static str,
     /// The server's words, or a replacement for them.
     pub text: String,
+    /// The fields that the server names.
+    pub fields: Vec<String>,
     /// How long the server asked to wait.
     pub retry_after: Option<Duration>,
 }
@@ -91,13 +97,19 @@ impl Error {
                     .map(|d| d.retry_after_seconds)
                     .filter(|s| *s > 0)
                     .map(|s| Duration::from_secs(s.into()));
-                Self { class, object, verb, text: truncate(&text, TEXT_LIMIT), retry_after }
+                let causes = status.details.iter().flat_map(|d| &d.causes);
+                let mut fields: Vec<String> =
+                    causes.map(|c| c.field.clone()).filter(|f| !f.is_empty()).collect();
+                fields.dedup();
+                fields.truncate(FIELDS);
+                Self { class, object, verb, text: truncate(&text, TEXT_LIMIT), fields, retry_after }
             }
             kube::Error::SerdeError(_) => Self {
                 class: Class::Transient,
                 object,
                 verb,
                 text: "the server's answer is not the JSON that was expected".to_owned(),
+                fields: Vec::new(),
                 retry_after: None,
             },
             other => {
@@ -107,6 +119,7 @@ impl Error {
                     object,
                     verb,
                     text: truncate(&text, TEXT_LIMIT),
+                    fields: Vec::new(),
                     retry_after: None,
                 }
             }
@@ -116,13 +129,16 @@ impl Error {
     /// A request that took longer than `limit`.
     pub fn timed_out(verb: &'static str, object: Option<ObjectRef>, limit: Duration) -> Self {
         let text = format!("the API server did not answer within {} s", limit.as_secs());
-        Self { class: Class::Transient, object: object.map(Box::new), verb, text, retry_after: None }
+        Self::of(Class::Transient, object, verb, text)
     }
 
     /// A write that was not sent, because this process may not write any more.
     pub fn refused(verb: &'static str, object: Option<ObjectRef>, refused: super::Refused) -> Self {
-        let (object, text) = (object.map(Box::new), refused.to_string());
-        Self { class: Class::Transient, object, verb, text, retry_after: None }
+        Self::of(Class::Transient, object, verb, refused.to_string())
+    }
+
+    fn of(class: Class, object: Option<ObjectRef>, verb: &'static str, text: String) -> Self {
+        Self { class, object: object.map(Box::new), verb, text, fields: Vec::new(), retry_after: None }
     }
 
     /// A kind that the server does not serve.
@@ -132,7 +148,7 @@ impl Error {
             object.kind,
             object.api_version()
         );
-        Self { class: Class::KindNotFound, object: Some(Box::new(object)), verb, text, retry_after: None }
+        Self::of(Class::KindNotFound, Some(object), verb, text)
     }
 
     /// The condition's reason.
@@ -146,7 +162,7 @@ impl Error {
             Class::QuotaExceeded => Reason::QuotaExceeded,
             Class::NamespaceTerminating => Reason::NamespaceTerminating,
             Class::KindNotFound => Reason::KindNotFound,
-            Class::TooLarge | Class::Invalid => Reason::InvalidManifest,
+            Class::TooLarge | Class::Invalid | Class::NoDryRun => Reason::InvalidManifest,
             Class::NotFound
             | Class::NamespaceMissing
             | Class::Stale
@@ -171,7 +187,8 @@ impl Error {
             | Class::Immutable
             | Class::AdmissionDenied
             | Class::TooLarge
-            | Class::Invalid => Retry::OnChange,
+            | Class::Invalid
+            | Class::NoDryRun => Retry::OnChange,
         }
     }
 }
@@ -215,6 +232,8 @@ fn classify(status: &Status) -> Class {
     let has_cause = |reason: &str| causes.clone().any(|c| c.reason == reason);
     match status.code {
         401 => Class::Unauthorized,
+        // k8s.io/apiserver pkg/admission/plugin/webhook/errors: ToDryRunUnsupportedErr.
+        400 if message.contains("does not support dry run") => Class::NoDryRun,
         // A webhook may answer with any code.
         _ if message.contains("denied the request") => Class::AdmissionDenied,
         403 if has_cause("NamespaceTerminating") => Class::NamespaceTerminating,
@@ -367,6 +386,13 @@ mod tests {
                 Class::Immutable,
             ),
             (403, "Forbidden", "User \"x\" cannot patch resource", none.clone(), Class::Forbidden),
+            (
+                400,
+                "BadRequest",
+                "admission webhook \"w\" does not support dry run",
+                none.clone(),
+                Class::NoDryRun,
+            ),
             (404, "NotFound", "namespaces \"x\" not found", none.clone(), Class::NamespaceMissing),
             (404, "", "404 page not found", none.clone(), Class::KindNotFound),
             (404, "NotFound", "configmaps \"x\" not found", none.clone(), Class::NotFound),

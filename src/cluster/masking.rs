@@ -40,12 +40,10 @@ impl<T> fmt::Debug for Masked<T> {
 
 /// Replaces what an object must not show: the data of a Secret, and kubectl's copy of it.
 pub fn mask_object(object: &mut Value) {
-    let is_secret = object.get("kind").and_then(Value::as_str) == Some("Secret")
-        && object.get("apiVersion").and_then(Value::as_str) == Some("v1");
     if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(LAST_APPLIED);
     }
-    if !is_secret {
+    if !is_secret(object) {
         return;
     }
     for key in ["data", "stringData"] {
@@ -55,6 +53,10 @@ pub fn mask_object(object: &mut Value) {
             }
         }
     }
+}
+
+fn is_secret(object: &Value) -> bool {
+    object["kind"] == "Secret" && object["apiVersion"] == "v1"
 }
 
 /// Secret texts that must not appear in a message; collected from the Secrets that a release reads and makes.
@@ -105,6 +107,24 @@ impl Redactions {
         }
     }
 
+    /// Adds the data of an object, when that is a core Secret.
+    pub fn add_secret(&mut self, object: &Value) {
+        use base64::Engine;
+        if !is_secret(object) {
+            return;
+        }
+        let entries = |key: &str| object.get(key).and_then(Value::as_object).into_iter().flatten();
+        for text in entries("data").filter_map(|(_, value)| value.as_str()) {
+            match base64::engine::general_purpose::STANDARD.decode(text) {
+                Ok(data) => self.add(&data),
+                Err(_) => self.add_text(text),
+            }
+        }
+        for text in entries("stringData").filter_map(|(_, value)| value.as_str()) {
+            self.add(text.as_bytes());
+        }
+    }
+
     fn add_scalars(&mut self, value: &pintle_goyaml::Value) {
         use pintle_goyaml::Value;
         let mut left = vec![value];
@@ -140,9 +160,9 @@ impl Redactions {
 
     /// The text without the secrets.
     pub fn apply(&self, text: &str) -> String {
+        let mut secrets: Vec<&String> = self.texts.iter().filter(|s| text.contains(s.as_str())).collect();
         let mut text = text.to_owned();
         // Longest first: a secret can be a part of another one.
-        let mut secrets: Vec<&String> = self.texts.iter().collect();
         secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
         for secret in secrets {
             if text.contains(secret.as_str()) {
@@ -175,6 +195,16 @@ mod tests {
         assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
         assert_eq!(object["data"]["a"], MASK);
         assert_eq!(format!("{:?}", Masked::new("hunter2")), MASK);
+    }
+
+    #[test]
+    fn the_data_of_a_secret_is_redacted_wherever_it_stands() {
+        let mut redactions = Redactions::default();
+        let secret = |kind: &str| serde_json::json!({"apiVersion": "v1", "kind": kind, "data": {"a": "aHVudGVyMg=="}, "stringData": {"b": "hunter3"}});
+        redactions.add_secret(&secret("ConfigMap"));
+        assert_eq!(redactions.apply("hunter2 hunter3"), "hunter2 hunter3");
+        redactions.add_secret(&secret("Secret"));
+        assert_eq!(redactions.apply("hunter2 hunter3 aHVudGVyMg=="), "*** *** ***");
     }
 
     #[test]

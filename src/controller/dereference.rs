@@ -64,6 +64,18 @@ impl Error {
     }
 }
 
+/// What the references came to.
+#[derive(Default)]
+pub struct Dereferenced {
+    /// The user's values.
+    pub values: Values,
+    /// What must not be shown of them.
+    pub redactions: Redactions,
+    /// The objects that they come from, each with the version that was read: tells that they changed, and nothing of what
+    /// is in them.
+    pub sources: Vec<String>,
+}
+
 /// The user's values: `valuesFrom` in order, a `targetPath` in its place in that order, `values` last.
 ///
 /// # Errors
@@ -72,13 +84,16 @@ pub async fn dereference(
     client: &TenantClient,
     namespace: &str,
     spec: &HelmReleaseSpec,
-) -> Result<(Values, Redactions), Error> {
+) -> Result<Dereferenced, Error> {
     let mut merged = Values::default();
     let mut redactions = Redactions::default();
+    let mut sources = Vec::new();
     for (index, reference) in spec.values_from.iter().enumerate() {
         let object = object_of(reference, namespace);
         let found = read(client, reference, &object).await.map_err(|source| Error::Read { index, source })?;
-        let Some(content) = found else {
+        let version = found.as_ref().map(|(_, version)| version.as_str()).unwrap_or_default();
+        sources.push(format!("{object} {} {:?} {version}", reference.values_key, reference.target_path));
+        let Some((content, _)) = found else {
             if reference.optional {
                 continue;
             }
@@ -103,7 +118,7 @@ pub async fn dereference(
         Some(values) => Values::from_json(values).map_err(|e| Error::Inline(e.to_string()))?,
         None => Values::default(),
     };
-    Ok((merge_layers([merged, inline]), redactions))
+    Ok(Dereferenced { values: merge_layers([merged, inline]), redactions, sources })
 }
 
 /// What the Secrets among the references hold, without the values that they are a part of.
@@ -117,7 +132,7 @@ pub async fn secrets(
 ) -> Result<Redactions, cluster::Error> {
     let mut redactions = Redactions::default();
     for reference in spec.values_from.iter().filter(|r| r.kind == ValuesKind::Secret) {
-        if let Some(content) = read(client, reference, &object_of(reference, namespace)).await? {
+        if let Some((content, _)) = read(client, reference, &object_of(reference, namespace)).await? {
             redactions.add(content.expose());
         }
     }
@@ -138,23 +153,28 @@ fn object_of(reference: &ValuesReference, namespace: &str) -> ObjectRef {
     }
 }
 
-/// The bytes of the key, if object and key exist.
+/// The bytes of the key, if object and key exist, and which object that was.
 async fn read(
     client: &TenantClient,
     reference: &ValuesReference,
     object: &ObjectRef,
-) -> Result<Option<Masked<Vec<u8>>>, cluster::Error> {
+) -> Result<Option<(Masked<Vec<u8>>, String)>, cluster::Error> {
     let kind = match reference.kind {
         ValuesKind::Secret => Kind::secret(),
         ValuesKind::ConfigMap => Kind::core("ConfigMap", "configmaps", true),
     };
     let found = client.get(&kind, object).await?;
-    Ok(found.and_then(|found| match reference.kind {
-        ValuesKind::Secret => cluster::secret_data(&found).remove(&reference.values_key),
-        ValuesKind::ConfigMap => {
-            let text = found.pointer("/data")?.get(&reference.values_key)?.as_str()?;
-            Some(Masked::new(text.as_bytes().to_vec()))
-        }
+    Ok(found.and_then(|found| {
+        let text = |pointer: &str| found.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let version = format!("{} {}", text("/metadata/uid"), text("/metadata/resourceVersion"));
+        let content = match reference.kind {
+            ValuesKind::Secret => cluster::secret_data(&found).remove(&reference.values_key)?,
+            ValuesKind::ConfigMap => {
+                let text = found.pointer("/data")?.get(&reference.values_key)?.as_str()?;
+                Masked::new(text.as_bytes().to_vec())
+            }
+        };
+        Some((content, version))
     }))
 }
 

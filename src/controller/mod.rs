@@ -34,13 +34,13 @@ use futures::FutureExt;
 use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
 use kube_runtime::watcher;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info};
 
 use crate::api::{
-    ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+    APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
 };
-use crate::cluster::{Connection, Discovery, Kind, ObjectRef};
+use crate::cluster::{Connection, Discovery, Kind};
 use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
 use first_look::FirstLook;
@@ -51,7 +51,7 @@ use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use records::Records;
 use store::{Key, Place, Seen, Store};
-use watches::{KindWatches, Metadata, Watching};
+use watches::{KindWatches, Metadata, Watching, identity};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -142,6 +142,7 @@ pub struct Operator {
     objects: Arc<SeenObjects>,
     records: Records,
     first_look: FirstLook,
+    renders: Semaphore,
     memory: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -156,6 +157,8 @@ struct Memory {
     finalizer: bool,
     /// Whether a revision was begun: the watch may not have told of its record yet.
     begun: bool,
+    /// Whether the release was removed and the finalizer with it, likewise.
+    is_over: bool,
     /// The history of a release that waits, as it was at the last look.
     history: Option<History>,
     /// Failures in a row, and of which generation.
@@ -262,9 +265,9 @@ impl Operator {
                 }
             };
             let weak = operator.clone();
-            let missed = move || {
+            let missed = move |kind: &Kind, first| {
                 if let Some(operator) = weak.upgrade() {
-                    operator.wake_parked();
+                    operator.listed(kind, first);
                 }
             };
             let watching = Watching { client: client.clone(), seconds: settings.watch_seconds };
@@ -300,6 +303,7 @@ impl Operator {
                 objects,
                 records: Records::default(),
                 first_look: FirstLook::default(),
+                renders: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
                 memory: Mutex::default(),
                 settings,
             }
@@ -349,11 +353,12 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
     let operator = Arc::clone(operator);
     let told = move |event: &watcher::Event<Metadata>| {
         operator.records.take(event);
-        if let watcher::Event::InitApply(secret)
-        | watcher::Event::Apply(secret)
-        | watcher::Event::Delete(secret) = event
-        {
-            operator.record_touched(secret, matches!(event, watcher::Event::Delete(_)));
+        match event {
+            watcher::Event::InitApply(secret) | watcher::Event::Apply(secret) => {
+                operator.record_touched(secret, false);
+            }
+            watcher::Event::Delete(secret) => operator.record_touched(secret, true),
+            watcher::Event::Init | watcher::Event::InitDone => {}
         }
     };
     tasks.spawn(watches::records(watching, Arc::clone(&synced[2]), told));
@@ -361,9 +366,18 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 }
 
 /// What of a HelmRelease asks for a reconcile when it changes; a status does not.
-type Fingerprint = (Option<String>, Option<i64>, Option<String>, Option<String>, bool);
+type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 3], bool);
 
 impl Operator {
+    /// A list of a kind is in: what went before it, or between it and the one before, was not told.
+    fn listed(&self, kind: &Kind, first: bool) {
+        if first {
+            self.parking.waiting_for_kind(kind).into_iter().for_each(|key| self.release_queue.add(key));
+        } else {
+            self.wake_parked();
+        }
+    }
+
     /// Looks again at all that waits: that an object is gone is what a removal waits for, and no list tells it.
     fn wake_parked(&self) {
         self.parking.keys().into_iter().for_each(|key| self.release_queue.add(key));
@@ -513,6 +527,10 @@ impl Operator {
         {
             self.release_queue.add_after(key, pause);
         }
+        if watches::is_definition(kind) {
+            let waiting = self.parking.touch_anywhere(&identity(kind, metadata));
+            waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
+        }
     }
 
     /// Changes what is remembered of an object; an older object of the same name is forgotten.
@@ -546,7 +564,9 @@ impl Operator {
                 verdict::Verdict::Failed(failure) if failure.is_wait() => before,
                 verdict::Verdict::Failed(_) => before + 1,
                 verdict::Verdict::Settled { .. } | verdict::Verdict::Done { .. } => 0,
-                verdict::Verdict::Waiting { .. } | verdict::Verdict::Again(_) => before,
+                verdict::Verdict::Waiting { .. }
+                | verdict::Verdict::Awaiting { .. }
+                | verdict::Verdict::Again(_) => before,
             };
             memory.failures = (generation, now);
             now
@@ -555,25 +575,12 @@ impl Operator {
 }
 
 fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
-    let annotation = |key| object.annotations().get(key).cloned();
     (
         object.uid(),
         object.meta().generation,
-        annotation(REQUESTED_AT),
-        annotation(FORCE_AT),
+        [REQUESTED_AT, FORCE_AT, APPROVE].map(|key| object.annotations().get(key).cloned()),
         object.meta().deletion_timestamp.is_some(),
     )
-}
-
-/// Which object it is that changed.
-fn identity(kind: &Kind, metadata: &ObjectMeta) -> ObjectRef {
-    ObjectRef {
-        group: kind.group.clone(),
-        version: kind.version.clone(),
-        kind: kind.kind.clone(),
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-    }
 }
 
 /// A duration give or take a tenth, so that what began together does not stay together.

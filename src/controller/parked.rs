@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::store::Key;
-use crate::cluster::ObjectRef;
+use crate::cluster::{Kind, ObjectRef};
 use crate::release::ReleaseKey;
 
 /// Which release is being worked on for which HelmRelease.
@@ -21,6 +21,8 @@ struct Parked {
     revision: u32,
     /// Objects that were ready, and did not change since.
     ready: BTreeSet<ObjectRef>,
+    /// Objects that were not, at the last look.
+    waits_for: BTreeSet<ObjectRef>,
     /// Objects that changed since the look that goes on began.
     touched: BTreeSet<ObjectRef>,
 }
@@ -38,11 +40,19 @@ impl Parking {
         parked.ready.clone()
     }
 
-    /// The look that [`enter`](Self::enter) began has found these objects ready.
-    pub fn found_ready(&self, release: &ReleaseKey, ready: BTreeSet<ObjectRef>) {
-        if let Some(parked) = self.lock().get_mut(&place(release)) {
-            parked.ready = ready.difference(&parked.touched).cloned().collect();
-        }
+    /// The look that [`enter`](Self::enter) began has found some objects ready, and waits for others. Whether one of these
+    /// changed meanwhile.
+    pub fn found(
+        &self,
+        release: &ReleaseKey,
+        ready: BTreeSet<ObjectRef>,
+        waits_for: BTreeSet<ObjectRef>,
+    ) -> bool {
+        let mut all = self.lock();
+        let Some(parked) = all.get_mut(&place(release)) else { return false };
+        parked.ready = ready.difference(&parked.touched).cloned().collect();
+        parked.waits_for = waits_for;
+        !parked.waits_for.is_disjoint(&parked.touched)
     }
 
     /// `key` does not wait for the release any more; another HelmRelease that does goes on waiting.
@@ -82,6 +92,24 @@ impl Parking {
         Some(parked.key.clone())
     }
 
+    /// An object changed that does not say which release it belongs to; who waits for it.
+    pub fn touch_anywhere(&self, object: &ObjectRef) -> Vec<Key> {
+        let mut all = self.lock();
+        let waiting = all.values_mut().filter_map(|parked| {
+            parked.touched.insert(object.clone());
+            parked.waits_for.contains(object).then(|| parked.key.clone())
+        });
+        waiting.collect()
+    }
+
+    /// Who waits for objects of that kind.
+    pub fn waiting_for_kind(&self, kind: &Kind) -> Vec<Key> {
+        let is_one = |object: &ObjectRef| object.group == kind.group && object.kind == kind.kind;
+        let all = self.lock();
+        let waiting = all.values().filter(|parked| parked.waits_for.iter().any(is_one));
+        waiting.map(|parked| parked.key.clone()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Parked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +117,13 @@ impl Parking {
 
 impl Parked {
     fn new(key: &Key, revision: u32) -> Self {
-        Self { key: key.clone(), revision, ready: BTreeSet::new(), touched: BTreeSet::new() }
+        Self {
+            key: key.clone(),
+            revision,
+            ready: BTreeSet::new(),
+            waits_for: BTreeSet::new(),
+            touched: BTreeSet::new(),
+        }
     }
 }
 
@@ -118,12 +152,15 @@ mod tests {
         assert_eq!(parking.touch("ns", "r", object("a")), None, "nobody waits");
         assert!(parking.enter(&release, &key, 1).is_empty());
         assert_eq!(parking.touch("ns", "r", object("b")).as_ref(), Some(&key));
-        parking.found_ready(&release, set(&["a", "b", "c"]));
+        parking.found(&release, set(&["a", "b", "c"]), set(&[]));
         assert_eq!(parking.enter(&release, &key, 1), set(&["a", "c"]), "b changed while it was looked at");
-        parking.found_ready(&release, set(&["a", "b", "c"]));
+        parking.found(&release, set(&["a", "b", "c"]), set(&[]));
         parking.touch("ns", "r", object("c"));
         assert_eq!(parking.enter(&release, &key, 1), set(&["a", "b"]), "c changed after that");
         assert!(parking.enter(&release, &key, 2).is_empty(), "another revision has other objects");
+        assert!(parking.touch_anywhere(&object("d")).is_empty(), "nobody waits for it yet");
+        assert!(parking.found(&release, set(&[]), set(&["d"])), "it changed during the look");
+        assert_eq!(parking.touch_anywhere(&object("d")), std::slice::from_ref(&key));
         parking.leave(&release, &Key::new("ns", "other"));
         assert_eq!(parking.waiting_for("ns", "r"), Some(key));
     }

@@ -44,6 +44,11 @@ impl Stored {
         !self.parts.is_empty()
     }
 
+    /// Whether the newest revision has not come to its end.
+    pub fn is_pending(&self) -> bool {
+        self.revisions.last_key_value().is_some_and(|(_, (status, _))| status.is_pending())
+    }
+
     /// Whether `deployed` is the newest revision and the only one that is deployed, and none is to be pruned (`max` of
     /// them may stay; 0: all).
     pub fn is_settled_at(&self, deployed: u32, max: usize) -> bool {

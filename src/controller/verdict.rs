@@ -9,11 +9,13 @@ use pintle_helm::render::RenderError;
 use super::helm_release::Notice;
 use super::{Requeue, jitter};
 use crate::api::condition::{self, HELD, READY, RECONCILING, RELEASED, SOURCE_VERIFIED, STALLED, Status};
-use crate::api::{FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, REQUESTED_AT, Reason, Target};
+use crate::api::{
+    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, PlanStatus, REQUESTED_AT, Reason, Target,
+};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};
 use crate::release::{self, Action, History, backoff};
-use crate::repository::{ResolvedChart, Verified};
+use crate::repository::Verified;
 
 /// The pause before a retry that waits for somebody to do something in the cluster.
 const SLOW: Duration = Duration::from_secs(60);
@@ -53,6 +55,15 @@ pub enum Verdict {
         /// What the release owns now, when that was looked at.
         inventory: Option<Vec<InventoryEntry>>,
     },
+    /// A plan is made, and waits for its approval.
+    Awaiting {
+        /// Whether none is approved, or another one.
+        reason: Reason,
+        /// What the plan does, and how it is approved.
+        message: String,
+        /// The plan.
+        plan: Box<PlanStatus>,
+    },
     /// There is more to do right away, or soon; nothing to tell.
     Again(Duration),
     /// Something failed, or cannot go on.
@@ -90,16 +101,6 @@ impl Failure {
         let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
         let message = format!("waiting for the end of {}", list(waiting));
         Self::new(reason, Retry::Soon, message).again_after(left.max(Duration::from_millis(100)))
-    }
-
-    /// What keeps a chart that could be read from being installed.
-    pub fn of_chart(resolved: &ResolvedChart, error: &pintle_helm::chart::Error) -> Self {
-        let reason = match error {
-            pintle_helm::chart::Error::NotInstallable { .. } => Reason::InvalidSpec,
-            _ => Reason::ChartCorrupt,
-        };
-        let message = format!("chart {}-{}: {}", resolved.name, resolved.version, chain(error));
-        Self::new(reason, Retry::OnChange, message)
     }
 
     /// What is wrong with the values.
@@ -250,14 +251,19 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
         Verdict::Failed(_) if status.last_applied_revision != applied_before => status.inventory.clear(),
         Verdict::Waiting { inventory: None, .. }
         | Verdict::Settled { inventory: None }
+        | Verdict::Awaiting { .. }
         | Verdict::Failed(_)
         | Verdict::Again(_) => {}
+    }
+    if let Verdict::Awaiting { plan, .. } = view.verdict {
+        status.plan = Some(PlanStatus::clone(plan));
     }
     let mut set = Conditions { status: &mut status, generation: object.metadata.generation, now: view.now };
     set.verified(view.verified, view.verdict);
     match view.verdict {
         Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history, view.notice),
         Verdict::Waiting { waiting, .. } => set.waiting(waiting, deployed_before),
+        Verdict::Awaiting { reason, message, .. } => set.awaiting(*reason, message),
         Verdict::Failed(failure) => set.failed(failure, view.history),
         Verdict::Again(_) => {}
     }
@@ -275,6 +281,7 @@ pub fn is_settled(status: Option<&HelmReleaseStatus>, generation: Option<i64>) -
 fn record(status: &mut HelmReleaseStatus, history: &History) {
     status.history = release::history_status(history);
     status.last_applied_revision = history.deployed().map(|r| i64::from(r.number));
+    status.plan = release::last_attempt(history).and_then(|facts| facts.plan.clone());
     if let Some(facts) = release::last_attempt(history) {
         let text = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
         status.last_attempted_action = Some(facts.action.as_str().to_owned());
@@ -358,6 +365,13 @@ impl Conditions<'_> {
             self.set(READY, Status::Unknown, Reason::Progressing, &message);
         }
         self.set(RECONCILING, Status::True, Reason::Progressing, &message);
+        self.remove(STALLED);
+    }
+
+    /// Nothing goes on until somebody approves, which is no failure.
+    fn awaiting(&mut self, reason: Reason, message: &str) {
+        self.set(READY, Status::False, reason, message);
+        self.set(RECONCILING, Status::True, reason, message);
         self.remove(STALLED);
     }
 

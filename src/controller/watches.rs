@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
 use super::store::{Key, Placed, Store};
-use crate::cluster::{Discovery, Kind, OperatorClient, chain};
+use crate::cluster::{Discovery, Kind, ObjectRef, OperatorClient, chain};
 use crate::release::{HOOK_LABEL, Noticed, SeenObjects, is_ready_at_once};
 
 /// A path that is not served is tried again after this, while the server still lists its kind.
@@ -262,8 +262,22 @@ fn judgeable(kind: &Kind, metadata: &ObjectMeta, mut data: Value) -> Value {
     })
 }
 
+/// Which object it is that changed.
+pub fn identity(kind: &Kind, metadata: &ObjectMeta) -> ObjectRef {
+    ObjectRef {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        kind: kind.kind.clone(),
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+    }
+}
+
 /// What is done with a changed object.
 type Touched = dyn Fn(&Kind, &ObjectMeta, Noticed) + Send + Sync;
+
+/// What is done when a list of a kind is in, the first one or a later one: objects may have gone untold before it.
+type Missed = dyn Fn(&Kind, bool) + Send + Sync;
 
 /// Watches on the kinds that releases wait for, begun when the first release waits for one. Where an object's status
 /// tells whether it is ready, the whole object is watched, so that nobody has to read it while it is waited for.
@@ -273,23 +287,25 @@ pub struct KindWatches {
     begun: Mutex<HashSet<(String, String, String)>>,
     objects: Arc<SeenObjects>,
     touched: Arc<Touched>,
-    missed: Arc<dyn Fn() + Send + Sync>,
+    missed: Arc<Missed>,
 }
 
 impl KindWatches {
-    /// None yet; `touched` is called for every object of a release that changes, `missed` when one may have gone untold.
+    /// None yet; `touched` is called for every object of a release that changes, and every definition, `missed` when one may
+    /// have gone untold: before the first list of its kind, or between two.
     pub fn new(
         watching: Watching,
         discovery: Arc<Discovery>,
         objects: Arc<SeenObjects>,
         touched: impl Fn(&Kind, &ObjectMeta, Noticed) + Send + Sync + 'static,
-        missed: impl Fn() + Send + Sync + 'static,
+        missed: impl Fn(&Kind, bool) + Send + Sync + 'static,
     ) -> Self {
         let begun = Mutex::default();
         Self { watching, discovery, begun, objects, touched: Arc::new(touched), missed: Arc::new(missed) }
     }
 
-    /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched.
+    /// Begins the watch on `kind`, unless it runs already. Only objects that Helm manages are watched, and definitions:
+    /// those of `crds/` have no marks.
     pub fn ensure(&self, kind: &Kind) {
         let name = (kind.group.clone(), kind.version.clone(), kind.kind.clone());
         if !self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(name) {
@@ -306,13 +322,20 @@ impl KindWatches {
                 };
                 let lists = |list| match list {
                     List::Begins => objects.list_begins(&kind),
-                    List::First => objects.list_ends(&kind),
-                    List::Anew => {
+                    List::First | List::Anew => {
                         objects.list_ends(&kind);
-                        missed();
+                        missed(&kind, list == List::First);
                     }
                 };
-                if is_ready_at_once(&kind.group, &kind.kind) {
+                if is_definition(&kind) {
+                    // Those of `crds/` have no marks: it is not known whose they are.
+                    let told = |object: Metadata, _| touched(&kind, &object.metadata, Noticed::Turn);
+                    let lists = |list| match list {
+                        List::Begins => {}
+                        List::First | List::Anew => missed(&kind, list == List::First),
+                    };
+                    follow(&watching, &kind, "", &mut listed, told, lists).await;
+                } else if is_ready_at_once(&kind.group, &kind.kind) {
                     let told = |object: Metadata, gone| told(&object.metadata, None, gone);
                     follow(&watching, &kind, MANAGED_BY_HELM, &mut listed, told, lists).await;
                 } else {
@@ -333,6 +356,11 @@ impl KindWatches {
             }
         });
     }
+}
+
+/// Whether it is the kind of the definitions.
+pub fn is_definition(kind: &Kind) -> bool {
+    kind.group == "apiextensions.k8s.io" && kind.kind == "CustomResourceDefinition"
 }
 
 /// How long a controller waits for its first lists.

@@ -2,18 +2,27 @@
 //!
 //! Before each write the live object's owner is known: as it was when the plan was made, or read again when that is
 //! too long ago. An object that is expected to be absent is applied without force; an existing one carries its UID,
-//! so that an object that was replaced meanwhile is noticed instead of changed.
+//! so that an object that was replaced meanwhile is noticed instead of changed. One that has to be made anew is deleted
+//! first; what is on its way out is waited for without a worker.
 
 use serde_json::{Value, json};
 
 use super::live::read;
 use super::migrate::migrated_fields;
-use super::{Action, Error, LiveObject, Planned, Release, ownership};
-use crate::api::{Conflicts, Reason};
-use crate::cluster::{Applied, ApplyOptions, Class, Retry};
+use super::{Action, Change, Error, LiveObject, Planned, Release, ownership, recreate};
+use crate::api::Conflicts;
+use crate::cluster::{Applied, ApplyOptions, Class};
 
 /// How often the fields of an object that keeps changing are taken over anew.
 const TRIES: u32 = 5;
+
+/// What became of an object.
+pub(super) enum Written {
+    /// It is as the manifest has it.
+    Applied(Applied),
+    /// It is being deleted, and is made when it is gone; the text says what holds it.
+    Leaving(String),
+}
 
 /// Applies an object of the manifest. `fresh` says that the plan's view of it is young.
 ///
@@ -24,26 +33,39 @@ pub(super) async fn apply(
     action: Action,
     planned: &Planned,
     fresh: bool,
-) -> Result<Applied, Error> {
+) -> Result<Written, Error> {
     let mut live = planned.live.clone();
     if !fresh {
         live = look_again(cx, action, planned).await?;
     }
+    let mut anew = matches!(planned.change, Change::Recreate { .. });
     let mut first = true;
     loop {
-        if let Some(found) = live {
-            live = take_over_fields(cx, action, planned, found).await?;
+        if let Some(found) = live.take() {
+            live = match anew {
+                true => recreate::delete(cx, action, planned, &found).await?,
+                false => take_over_fields(cx, action, planned, found).await?,
+            };
+            anew = false;
         }
         if let Some(live) = live.as_ref().filter(|live| live.is_terminating()) {
-            return Err(terminating(planned, live));
+            return Ok(Written::Leaving(leaving(live)));
         }
         let (body, options) = request(planned, live.as_ref(), cx.policy.conflicts);
         match cx.tenant.apply(&planned.kind, &planned.object, &body, cx.field_manager, options).await {
-            Ok(applied) => return Ok(applied),
+            Ok(applied) => return Ok(Written::Applied(applied)),
             // It came, went or was replaced since it was read.
             Err(error) if first && is_surprise(error.class, live.is_some()) => {
                 live = look_again(cx, action, planned).await?;
                 first = false;
+            }
+            // Not known before: without a preflight, or when the action goes on after a crash.
+            Err(error) if error.class == Class::Immutable && cx.policy.force && live.is_some() && first => {
+                anew = true;
+                first = false;
+            }
+            Err(error) if error.class == Class::Immutable => {
+                return Err(recreate::immutable(&error, planned, action, cx.policy.force));
             }
             Err(error) => return Err(Error::from_template(error, &planned.source)),
         }
@@ -114,16 +136,13 @@ async fn look_again(
     Ok(live)
 }
 
-/// An object that is being deleted would take the change with it.
-fn terminating(planned: &Planned, live: &LiveObject) -> Error {
+/// What is missing of an object that is being deleted: a change would go with it.
+fn leaving(live: &LiveObject) -> String {
     let finalizers = live.finalizers();
     let held = if finalizers.is_empty() {
         String::new()
     } else {
         format!(", held by the finalizers {}", finalizers.join(", "))
     };
-    let message = format!("{} is still being deleted{held}; it is made anew when it is gone", planned.object);
-    let mut error = Error::new(Reason::ProgressingWithRetry, Retry::Soon, message).about(&planned.object);
-    error.transient = true;
-    error
+    format!("is still being deleted{held}; it is made anew when it is gone")
 }

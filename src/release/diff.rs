@@ -1,7 +1,7 @@
 //! What differs between two objects, for people.
 //!
-//! The data of Secrets is masked before anything is compared for print: which keys changed is shown, never a
-//! value, a length or a digest.
+//! The data of Secrets is masked on both sides: which keys changed is shown, never a value, a length or a digest. Where
+//! a chart copies such data elsewhere it is masked too, and so are checksums, which charts make of their Secrets.
 
 use std::fmt;
 
@@ -9,10 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::cluster::masking::MASK;
+use crate::cluster::masking::{MASK, Redactions};
 
 /// Longest value that is shown.
 const VALUE_LIMIT: usize = 80;
+/// Keys whose values are never shown: kubectl's copy of an object, and checksums of what may be a Secret.
+const HIDDEN: [&str; 2] = ["last-applied-configuration", "checksum"];
 /// Deeper differences are shown as one.
 const MAX_DEPTH: usize = 64;
 
@@ -39,28 +41,42 @@ impl fmt::Display for PathChange {
     }
 }
 
-/// The fields that differ between two versions of one object.
-pub fn diff_objects(old: &Value, new: &Value) -> Vec<PathChange> {
+/// The fields that differ between two versions of one object; `redactions` are kept out of their values.
+pub fn diff_objects(old: &Value, new: &Value, redactions: &Redactions) -> Vec<PathChange> {
+    walk(old, new, redactions, false)
+}
+
+/// The fields of `want` that a live object does not have, or has otherwise.
+pub(super) fn diff_live(live: &Value, want: &Value, redactions: &Redactions) -> Vec<PathChange> {
+    walk(live, want, redactions, true)
+}
+
+fn walk(old: &Value, new: &Value, redactions: &Redactions, wanted_only: bool) -> Vec<PathChange> {
     let secret = |object: &Value| object["kind"] == "Secret" && object["apiVersion"] == "v1";
-    let mut walk = Walk { secret: secret(old) || secret(new), path: Vec::new(), found: Vec::new() };
+    let secret = secret(old) || secret(new);
+    let mut walk = Walk { secret, wanted_only, redactions, path: Vec::new(), found: Vec::new() };
     walk.compare(old, new);
     walk.found
 }
 
-struct Walk {
+struct Walk<'a> {
     secret: bool,
+    /// Whether only what the new version has is compared: the server adds to the old one.
+    wanted_only: bool,
+    redactions: &'a Redactions,
     path: Vec<String>,
     found: Vec<PathChange>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn compare(&mut self, old: &Value, new: &Value) {
         if old == new {
             return;
         }
         match (old, new) {
             (Value::Object(old), Value::Object(new)) if self.path.len() < MAX_DEPTH => {
-                let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+                let old_keys = old.keys().filter(|key| !self.wanted_only || new.contains_key(*key));
+                let mut keys: Vec<&String> = old_keys.chain(new.keys()).collect();
                 keys.sort();
                 keys.dedup();
                 for key in keys {
@@ -112,8 +128,12 @@ impl Walk {
     fn push(&mut self, old: Option<&Value>, new: Option<&Value>) {
         let top = self.path.first().map(String::as_str);
         let masked = (self.secret && matches!(top, None | Some("data" | "stringData")))
-            || self.path.last().is_some_and(|p| p.contains("last-applied-configuration"));
-        let show = |value: &Value| if masked { MASK.to_owned() } else { show(value) };
+            || self.path.last().is_some_and(|p| HIDDEN.iter().any(|part| p.contains(part)));
+        // Redacted before it is shortened: half a secret is one too.
+        let show = |value: &Value| match masked {
+            true => MASK.to_owned(),
+            false => shorten(&self.redactions.apply(&text(&hidden(value)))),
+        };
         // Whole maps of a Secret come and go key by key, so that no value slips out inside one.
         if masked && let Some(Value::Object(entries)) = old.or(new) {
             for key in entries.keys() {
@@ -143,18 +163,36 @@ fn segment(key: &str) -> String {
     if key.contains(['.', '/', '[']) { format!("[{key}]") } else { key.to_owned() }
 }
 
-fn show(value: &Value) -> String {
-    let text = match value {
+/// A value without what is hidden inside it.
+fn hidden(value: &Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let hides = |key: &str| HIDDEN.iter().any(|part| key.contains(part));
+            let entries = entries.iter().map(|(key, value)| {
+                (key.clone(), if hides(key) { Value::from(MASK) } else { hidden(value) })
+            });
+            Value::Object(entries.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(hidden).collect()),
+        other => other.clone(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
         Value::String(text)
             if !text.is_empty() && !text.contains(char::is_control) && !text.contains(' ') =>
         {
             text.clone()
         }
         other => other.to_string(),
-    };
+    }
+}
+
+fn shorten(text: &str) -> String {
     match text.char_indices().nth(VALUE_LIMIT) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
+        None => text.to_owned(),
     }
 }
 
@@ -168,7 +206,7 @@ pub(super) fn covers(live: &Value, want: &Value) -> bool {
     includes(live, want, 0)
 }
 
-fn includes(live: &Value, want: &Value, depth: usize) -> bool {
+pub(super) fn includes(live: &Value, want: &Value, depth: usize) -> bool {
     match (live, want) {
         _ if depth > MAX_DEPTH => false,
         // `creationTimestamp: null` and its like ask for nothing.
@@ -207,7 +245,7 @@ mod tests {
     use serde_json::json;
 
     fn lines(old: &Value, new: &Value) -> Vec<String> {
-        diff_objects(old, new).iter().map(ToString::to_string).collect()
+        diff_objects(old, new, &Redactions::default()).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -254,8 +292,33 @@ mod tests {
             lines(&old, &new),
             ["data.a changed", "data.b removed", "data.c added ***", "stringData.s removed"]
         );
-        let text = format!("{:?}", diff_objects(&json!({"kind": "ConfigMap"}), &new));
+        let text = format!("{:?}", diff_objects(&json!({"kind": "ConfigMap"}), &new, &Redactions::default()));
         assert!(!text.contains("b3RoZXI"), "{text}");
+    }
+
+    #[test]
+    fn what_a_chart_copies_out_of_a_secret_is_masked() {
+        let mut redactions = Redactions::default();
+        let long = "s3cr3t".repeat(20);
+        redactions.add_secret(&json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"p": &long}}));
+        let sum = |sum: &str| json!({"annotations": {"checksum/secret": sum}, "env": [{"name": "P", "value": "a"}]});
+        let added = diff_objects(&json!({}), &sum("aa"), &redactions);
+        assert_eq!(added[0].to_string(), r#"annotations added {"checksum/secret":"***"}"#);
+        let mut new = sum("bb");
+        new["env"][0]["value"] = json!(format!("user:{long}@db"));
+        let found: Vec<String> =
+            diff_objects(&sum("aa"), &new, &redactions).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["annotations[checksum/secret] changed", "env[P].value a -> user:***@db"]);
+    }
+
+    #[test]
+    fn of_a_live_object_only_what_is_wanted_is_compared() {
+        let live =
+            json!({"a": 1, "status": {"x": 1}, "l": [{"name": "m", "image": "i:1", "policy": "Always"}]});
+        let want = json!({"a": 2, "l": [{"name": "m", "image": "i:1"}], "b": true});
+        let found = diff_live(&live, &want, &Redactions::default());
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["a 1 -> 2", "b added true"]);
     }
 
     #[test]

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use pintle_helm::chart::{Chart, ChartFile, Crd};
 use pintle_helm::manifest::{Manifest, digest_object};
 use pintle_helm::record::{self, HookRun, Info, Record, RecordChart, RecordFile, RecordHook, description};
+use pintle_helm::render::Use;
 use pintle_helm::values::Values;
 
 use super::facts::{self, Action, ChartFacts, Facts};
 use super::{Desired, Error, History, Owner, Plan, Policy, ReleaseKey, Revision, spill};
-use crate::api::Reason;
+use crate::api::{PlanStatus, Reason};
 use crate::cluster::Retry;
 
 /// What the data of a Secret may be in all.
@@ -32,6 +33,10 @@ pub struct Draft {
     pub(super) record: Record,
     pub(super) facts: Facts,
     labels: BTreeMap<String, String>,
+    /// Whether rendering again would give the same manifest.
+    is_fixed: bool,
+    /// What the values are made from, as a digest: the same for the same values before any revision has a key for theirs.
+    values: String,
 }
 
 /// A revision as it is stored.
@@ -41,6 +46,8 @@ pub(super) struct Secrets {
     pub(super) head: Value,
     /// Those that hold its record, when the head is too small for it.
     pub(super) parts: Vec<Value>,
+    /// The record as the head alone holds it.
+    pub(super) record: Option<Record>,
 }
 
 impl Draft {
@@ -86,7 +93,9 @@ impl Draft {
             info: Info { notes: manifest.notes.clone(), ..Info::default() },
             ..Record::default()
         };
-        Ok(Self::new(history, key, owner, action, record, facts))
+        let mut draft = Self::new(history, key, owner, action, record, facts);
+        draft.is_fixed = is_fixed(manifest, history);
+        Ok(draft)
     }
 
     /// A revision with the content of revision `to`: nothing is rendered, the manifest is the same to the byte.
@@ -113,8 +122,10 @@ impl Draft {
                 facts.manifest_digest.clone_from(&old.manifest_digest);
                 // The manifest has those values again, so the next revision goes on from them.
                 facts.drawn.clone_from(&old.drawn);
+                facts.secret_values = old.secret_values;
             }
             None => {
+                facts.secret_values = true;
                 let metadata = &record.chart.metadata;
                 facts.chart = ChartFacts {
                     name: metadata.name.clone(),
@@ -162,7 +173,8 @@ impl Draft {
         facts.owner_name.clone_from(&owner.name);
         facts.started_at = Some(now);
         let labels = latest.map(|r| r.labels.clone()).unwrap_or_default();
-        Self { record, facts, labels }
+        let values = facts.values_digest.clone();
+        Self { record, facts, labels, is_fixed: true, values }
     }
 
     /// The facts by which a revision of helm's becomes Pintle's, when it is what this draft would make: the same
@@ -190,12 +202,54 @@ impl Draft {
         Ok(Some(self.facts))
     }
 
-    /// Adds what the plan found out, in numbers and in words, and the deadline of the action.
+    /// Says that Secrets are among its values.
     #[must_use]
-    pub fn with_plan(mut self, plan: &Plan, summary: String, policy: &Policy) -> Self {
+    pub fn with_secret_values(mut self, secret_values: bool) -> Self {
+        self.facts.secret_values |= secret_values;
+        self
+    }
+
+    /// Says what its values are made from, as a digest of what everybody may know.
+    #[must_use]
+    pub fn of_values(mut self, digest: String) -> Self {
+        self.values = digest;
+        self
+    }
+
+    /// Adds what the plan found out, in numbers and in words, and the deadline of the action.
+    ///
+    /// With Secrets among the values, now or in a revision that it is compared with, no value is shown: a chart may copy
+    /// them anywhere. What values a revision of helm's was made with is not known.
+    #[must_use]
+    pub fn with_plan(mut self, history: &History, plan: &Plan, policy: &Policy) -> Self {
+        let number = self.record.revision;
+        let earlier = history.base_of(number);
+        let shows = |r: &&Revision| r.facts.as_ref().is_some_and(|facts| !facts.secret_values);
+        let values = !self.facts.secret_values && earlier.iter().all(shows);
+        let summary = if values { plan.summary() } else { plan.outline() };
+        let base = earlier.iter().rev().find(|r| r.was_good()).map(|r| r.number);
         self.facts.changes = plan.changes;
         self.facts.summary = crate::api::condition::truncate(&summary, SUMMARY_LIMIT);
+        self.facts.plan = Some(PlanStatus {
+            digest: super::approval::digest(&self.facts, &self.values, base, policy, self.is_fixed),
+            action: plan.action.as_str().to_owned(),
+            revision: i64::from(number),
+            base: base.map(i64::from),
+            changes: plan.changes,
+            objects: plan.first_objects(values),
+            hooks: plan.first_hooks(),
+        });
         self.facts.deadline = Some(after(policy.timeout));
+        self
+    }
+
+    /// Keeps secrets out of what the plan says.
+    #[must_use]
+    pub fn redacted(mut self, redact: &dyn Fn(&str) -> String) -> Self {
+        self.facts.summary = redact(&self.facts.summary);
+        for object in self.facts.plan.iter_mut().flat_map(|plan| plan.objects.iter_mut()) {
+            object.paths.iter_mut().chain(&mut object.why).for_each(|text| *text = redact(text));
+        }
         self
     }
 
@@ -266,8 +320,21 @@ impl Draft {
                 facts::DATA_KEY: STANDARD.encode(facts),
             },
         });
-        Ok(Secrets { head, parts })
+        let record = parts.is_empty().then_some(record);
+        Ok(Secrets { head, parts, record })
     }
+}
+
+/// Whether all that a manifest drew from clock and chance was drawn for an earlier revision, and would be given again.
+fn is_fixed(manifest: &Manifest, history: &History) -> bool {
+    let earlier = history.drawn();
+    let is_same = |one: &Use, other: &Use| {
+        (&one.function, &one.file, &one.template, &one.arguments, one.occurrence)
+            == (&other.function, &other.file, &other.template, &other.arguments, other.occurrence)
+            && one.value == other.value
+    };
+    let drawn = manifest.impure.iter().filter(|one| one.function != "lookup");
+    drawn.into_iter().all(|one| one.value.is_some() && earlier.iter().any(|other| is_same(one, other)))
 }
 
 /// What a manifest says, whatever its layout. Helm does not store the definitions of charts below.

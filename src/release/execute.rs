@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use pintle_helm::manifest::{Hook, HookEvent, Manifest};
 
-use super::apply::apply;
+use super::apply::{Written, apply};
 use super::draft::after;
 use super::hook::{Progress, still_running};
 use super::inquiry::Inquiry;
@@ -21,13 +21,13 @@ use super::plan::hook_steps;
 use super::wait::{self, Verdict};
 use super::{Error, Facts, History, LiveObject, Plan, Planned, Release, Step, bounded_until_refused};
 use crate::api::{Changes, Reason};
-use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, readiness};
+use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, Served, readiness};
 use crate::telemetry::failpoint::Failpoint;
 
-/// A definition has to be served within this time.
-const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
 /// A wait is recorded when the action has taken this long.
 const RECORDED_AFTER: SignedDuration = SignedDuration::from_secs(2);
+/// A definition that a hook makes has to be served within this time.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
 /// The plan's view of an object counts as young for this long.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -90,7 +90,7 @@ pub async fn resume_hooks(
         return None;
     }
     let steps = hook_steps(&manifest.hooks, cx.policy, before);
-    let plan = Plan { action: facts.action, steps, changes: facts.changes, read_at: None };
+    let plan = Plan { action: facts.action, steps, changes: facts.changes, ..Plan::default() };
     let (known, ready, warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
     let mut run = Run { cx, history, number, plan: &plan, known, ready, warnings };
     match run.hooks(before).await {
@@ -148,7 +148,11 @@ impl Run<'_, '_> {
         for step in &plan.steps {
             match step {
                 Step::Namespace(name) => create_namespace(self.cx, name).await?,
-                Step::Crds(crds) => self.define(crds).await?,
+                Step::Crds(crds) => {
+                    if let Some(parked) = self.define(crds).await? {
+                        return Ok(Some(parked));
+                    }
+                }
                 Step::Hook(event, _) if *event == before && !hooks_ran => {
                     hooks_ran = true;
                     if let Some(parked) = self.hooks(before).await?.parked() {
@@ -157,8 +161,11 @@ impl Run<'_, '_> {
                 }
                 Step::Hook(..) | Step::Wait => {}
                 Step::Apply { objects, .. } => {
-                    self.apply_rank(objects).await?;
+                    let parked = self.apply_rank(objects).await?;
                     Failpoint::RankApplied.reach();
+                    if parked.is_some() {
+                        return Ok(parked);
+                    }
                 }
                 Step::Prune(leftovers) => drop(super::prune::prune(self.cx, leftovers).await?),
             }
@@ -242,8 +249,9 @@ impl Run<'_, '_> {
         super::hook::run_event(self.cx, self.history, self.number, event, &hooks).await
     }
 
-    /// Applies the objects of one rank at the same time.
-    async fn apply_rank(&mut self, objects: &[Planned]) -> Result<(), Error> {
+    /// Applies the objects of one rank at the same time. Parks when one has to go before it can be made anew, or when a
+    /// definition is not served yet: further ranks may need it.
+    async fn apply_rank(&mut self, objects: &[Planned]) -> Result<Option<Outcome>, Error> {
         let fresh = self.plan.read_at.is_some_and(|at| at.elapsed() < FRESH);
         let (cx, action) = (self.cx, self.plan.action);
         for planned in objects.iter().filter(|p| !p.is_write()) {
@@ -253,46 +261,93 @@ impl Run<'_, '_> {
         }
         let due: Vec<&Planned> = objects.iter().filter(|p| p.is_write()).collect();
         let writes = due.iter().map(|planned| apply(cx, action, planned, fresh)).collect();
-        let applied = bounded_until_refused(writes).await?;
-        let mut definitions = Vec::new();
-        for (planned, applied) in due.into_iter().zip(applied) {
-            self.warnings.extend(applied.warnings.iter().map(|w| format!("{}: {w}", planned.object)));
-            cx.objects.prove(&planned.object, &applied.object, &planned.content);
-            self.known.insert(planned.object.clone(), LiveObject::new(applied.object));
-            if planned.object.kind == "CustomResourceDefinition" {
-                definitions.push(planned);
+        let written = bounded_until_refused(writes).await?;
+        let mut waiting = Vec::new();
+        for (planned, written) in due.into_iter().zip(written) {
+            match written {
+                Written::Applied(applied) => {
+                    self.warnings.extend(applied.warnings.iter().map(|w| format!("{}: {w}", planned.object)));
+                    cx.objects.prove(&planned.object, &applied.object, &planned.content);
+                    self.known.insert(planned.object.clone(), LiveObject::new(applied.object));
+                }
+                Written::Leaving(text) => waiting.push((planned.object.clone(), text)),
             }
         }
-        self.established(&definitions).await
+        let definitions = objects.iter().filter(|p| p.object.kind == "CustomResourceDefinition");
+        let definitions: Vec<&Planned> = definitions.collect();
+        waiting.extend(self.unestablished(&definitions)?);
+        self.served(&definitions, waiting).await
     }
 
     /// Applies the definitions of `crds/`: they have no owner and are never deleted.
-    async fn define(&mut self, crds: &[Planned]) -> Result<(), Error> {
+    async fn define(&mut self, crds: &[Planned]) -> Result<Option<Outcome>, Error> {
         for planned in crds {
-            let options = ApplyOptions { force: planned.live.is_some(), dry_run: false };
-            let (kind, object) = (&planned.kind, &planned.object);
-            let manager = self.cx.field_manager;
-            let applied = self.cx.tenant.apply(kind, object, &planned.content, manager, options).await;
-            match applied {
-                Ok(_) => {}
-                // Somebody else created it meanwhile, which is as good.
-                Err(error) if error.class == Class::FieldConflict && planned.live.is_none() => {}
-                Err(error) => return Err(Error::from_template(error, &planned.source)),
-            }
+            let live = planned.live.clone();
+            let live = if planned.is_write() { self.apply_definition(planned).await? } else { live };
+            self.known.extend(live.map(|live| (planned.object.clone(), live)));
         }
-        self.established(&crds.iter().collect::<Vec<_>>()).await
+        let crds: Vec<&Planned> = crds.iter().collect();
+        let waiting = self.unestablished(&crds)?;
+        self.served(&crds, waiting).await
     }
 
-    /// Waits until definitions are served, and looks again at what the server serves.
-    async fn established(&self, crds: &[&Planned]) -> Result<(), Error> {
-        if crds.is_empty() {
-            return Ok(());
+    async fn apply_definition(&self, planned: &Planned) -> Result<Option<LiveObject>, Error> {
+        let options = ApplyOptions { force: planned.live.is_some(), dry_run: false };
+        let (kind, object) = (&planned.kind, &planned.object);
+        let manager = self.cx.field_manager;
+        match self.cx.tenant.apply(kind, object, &planned.content, manager, options).await {
+            Ok(applied) => Ok(Some(LiveObject::new(applied.object))),
+            // Somebody else created it meanwhile, which is as good.
+            Err(error) if error.class == Class::FieldConflict && planned.live.is_none() => {
+                read(self.cx, kind, object).await
+            }
+            Err(error) => Err(Error::from_template(error, &planned.source)),
         }
+    }
+
+    /// The definitions that are not served yet, as they were seen last.
+    fn unestablished(&self, crds: &[&Planned]) -> Result<Vec<(ObjectRef, String)>, Error> {
+        let mut waiting = Vec::new();
         for planned in crds {
-            until_established(self.cx, &planned.kind, &planned.object, &planned.source).await?;
+            let Some(live) = self.known.get(&planned.object) else { continue };
+            match readiness(live.value(), false) {
+                Readiness::Current => {}
+                Readiness::InProgress(text) => waiting.push((planned.object.clone(), text)),
+                Readiness::Failed(text) => return Err(not_established(planned, &text)),
+            }
         }
-        self.cx.discovery.refresh(Duration::ZERO).await?;
-        Ok(())
+        Ok(waiting)
+    }
+
+    /// Parks when something is waited for; else looks again at what the server serves, when definitions changed that.
+    async fn served(
+        &mut self,
+        definitions: &[&Planned],
+        waiting: Vec<(ObjectRef, String)>,
+    ) -> Result<Option<Outcome>, Error> {
+        if !waiting.is_empty() {
+            return self.park_midway(waiting).map(Some);
+        }
+        let served = self.cx.discovery.served().await?;
+        let is_new = definitions.iter().any(|p| p.is_write() || !defines_known(&p.content, &served));
+        if is_new {
+            self.cx.discovery.refresh(Duration::ZERO).await?;
+        }
+        Ok(None)
+    }
+
+    /// Parks before everything is applied: the plan is made again when an object that is waited for changed.
+    fn park_midway(&self, waiting: Vec<(ObjectRef, String)>) -> Result<Outcome, Error> {
+        let timeout = self.cx.policy.timeout;
+        let deadline = self.facts().over_at(timeout).unwrap_or_else(|| after(timeout));
+        if Timestamp::now() < deadline {
+            return Ok(Outcome::Parked { waiting, deadline, ready: BTreeSet::new(), warnings: Vec::new() });
+        }
+        let rows: Vec<String> = waiting.iter().map(|(object, text)| format!("{object}: {text}")).collect();
+        let message = format!("not done after {} s: {}", timeout.as_secs(), rows.join("; "));
+        let mut error = Error::new(Reason::WaitTimeout, Retry::Soon, message);
+        error.object = waiting.first().map(|(object, _)| Box::new(object.clone()));
+        Err(error)
     }
 
     /// Whether an unknown kind is one that the release itself brings: a definition that somebody removed is put back.
@@ -360,6 +415,25 @@ pub(super) async fn until_established(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
+}
+
+fn not_established(planned: &Planned, text: &str) -> Error {
+    let message = format!("{} ({}) is not served: {text}", planned.object, planned.source);
+    Error::new(Reason::WaitTimeout, Retry::OnChange, message).about(&planned.object)
+}
+
+/// Whether all that a definition serves is known to be served.
+fn defines_known(crd: &Value, served: &Served) -> bool {
+    let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+    versions.filter(|version| version["served"] == true).all(|version| {
+        let version = version["name"].as_str().unwrap_or_default();
+        served.api_versions.contains(&format!(
+            "{}/{version}/{}",
+            text("/spec/group"),
+            text("/spec/names/kind")
+        ))
+    })
 }
 
 /// Creates the target namespace when it is missing; an existing one is left as it is.

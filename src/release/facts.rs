@@ -15,7 +15,7 @@ use pintle_helm::manifest::HookEvent;
 use pintle_helm::record::Status;
 use pintle_helm::render::Use;
 
-use crate::api::{Changes, Reason};
+use crate::api::{Changes, PlanStatus, Reason};
 use crate::cluster::{ObjectRef, Retry};
 
 /// The data key of the Secret.
@@ -251,6 +251,12 @@ pub struct Facts {
     /// The same in words, with the first objects and fields: an action that is resumed sees only what is left.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub summary: String,
+    /// The plan that makes it, as it was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// Whether Secrets are among its values: then none of them is shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub secret_values: bool,
     /// The hook that runs now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running: Option<RunningHook>,

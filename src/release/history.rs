@@ -227,7 +227,10 @@ impl History {
             }
             Err(error) => return Err(storage_error(error)),
         };
-        let revision = Revision::from_secret(&stored).ok_or_else(|| unreadable(&object))?;
+        let mut revision = Revision::from_secret(&stored).ok_or_else(|| unreadable(&object))?;
+        if let Some(record) = secrets.record {
+            revision = revision.decoded(record);
+        }
         self.put(revision);
         Ok(number)
     }

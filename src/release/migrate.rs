@@ -52,7 +52,7 @@ pub(super) fn migrated_fields(live: &Value, recorded: &Value, manager: &str) -> 
 }
 
 /// Whether an entry is that of a tool that had the release before, or of another way to write.
-fn is_former(entry: &Value, manager: &str) -> bool {
+pub(super) fn is_former(entry: &Value, manager: &str) -> bool {
     let by = entry["manager"].as_str().unwrap_or_default();
     let wrote = match entry["operation"].as_str() {
         Some("Update") => CLIENT_SIDE.contains(&by),
@@ -62,7 +62,7 @@ fn is_former(entry: &Value, manager: &str) -> bool {
     wrote && is_main(entry)
 }
 
-fn is_applied(entry: &Value, manager: &str) -> bool {
+pub(super) fn is_applied(entry: &Value, manager: &str) -> bool {
     entry["operation"] == "Apply" && is_main(entry) && entry["manager"] == manager
 }
 
@@ -71,7 +71,7 @@ fn is_main(entry: &Value) -> bool {
 }
 
 /// Divides a set of fields into those that `value` has and the others; a part that is empty is none.
-fn divide(fields: &Value, value: &Value) -> (Option<Value>, Option<Value>) {
+pub(super) fn divide(fields: &Value, value: &Value) -> (Option<Value>, Option<Value>) {
     let Some(fields) = fields.as_object() else { return (None, None) };
     let (mut moved, mut left) = (Map::new(), Map::new());
     for (key, below) in fields {
@@ -96,7 +96,7 @@ fn divide(fields: &Value, value: &Value) -> (Option<Value>, Option<Value>) {
 }
 
 /// What of a value a key of a field set means.
-fn follow<'a>(key: &str, value: &'a Value) -> Option<&'a Value> {
+pub(super) fn follow<'a>(key: &str, value: &'a Value) -> Option<&'a Value> {
     let (sort, rest) = key.split_once(':').unwrap_or((key, ""));
     match sort {
         "." => Some(value),

@@ -10,7 +10,9 @@
 //! Rendering, watching and publishing are not done here.
 
 mod apply;
+mod approval;
 mod conclude;
+mod contest;
 mod decide;
 mod diff;
 mod draft;
@@ -27,6 +29,7 @@ mod ownership;
 mod plan;
 mod preflight;
 mod prune;
+mod recreate;
 mod revision;
 mod seen;
 mod spill;
@@ -41,10 +44,11 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::api::{Conflicts, CrdPolicy, DeletionPropagation, HelmReleaseSpec, Target};
+use crate::api::{Conflicts, CrdPolicy, DeletionPropagation, HelmReleaseSpec, Preflight, Target};
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Discovery, TenantClient};
 
+pub use approval::{Standing, standing};
 pub use conclude::{conclude, give_up, tidy};
 pub use decide::{Decision, backoff, decide};
 pub use diff::{PathChange, diff_objects};
@@ -112,6 +116,10 @@ pub struct Policy {
     pub max_history: u32,
     /// Whether fields of other managers are taken over.
     pub conflicts: Conflicts,
+    /// When the server is asked before the first write.
+    pub preflight: Preflight,
+    /// Whether objects whose fields cannot be changed are deleted and made anew.
+    pub force: bool,
     /// What to do with the chart's CRDs.
     pub crds: CrdPolicy,
     /// Runs no hooks.
@@ -135,6 +143,8 @@ impl Policy {
             timeout: spec.timeout.0,
             max_history: u32::try_from(spec.max_history).unwrap_or(0),
             conflicts: spec.conflicts,
+            preflight: spec.preflight,
+            force: false,
             crds: CrdPolicy::Skip,
             disable_hooks: false,
             disable_wait: false,
@@ -147,17 +157,21 @@ impl Policy {
         match action {
             Action::Install => {
                 policy.crds = spec.install.crds;
+                // An install over what a failed one left behind meets objects that exist.
+                policy.force = spec.upgrade.force;
                 policy.disable_hooks = spec.install.disable_hooks;
                 policy.disable_wait = spec.install.disable_wait;
                 policy.wait_for_jobs = !spec.install.disable_wait_for_jobs;
             }
             Action::Upgrade => {
                 policy.crds = spec.upgrade.crds;
+                policy.force = spec.upgrade.force;
                 policy.disable_hooks = spec.upgrade.disable_hooks;
                 policy.disable_wait = spec.upgrade.disable_wait;
                 policy.wait_for_jobs = !spec.upgrade.disable_wait_for_jobs;
             }
             Action::Rollback => {
+                policy.force = spec.rollback.force;
                 policy.disable_hooks = spec.rollback.disable_hooks;
                 policy.disable_wait = spec.rollback.disable_wait;
                 policy.wait_for_jobs = !spec.rollback.disable_wait_for_jobs;
@@ -201,12 +215,12 @@ pub struct Release<'a> {
     pub hooks: &'a SeenHooks,
     /// The field manager under which objects are applied.
     pub field_manager: &'a str,
-    /// The Secrets among the release's values: nothing of them is told.
-    pub redactions: &'a Redactions,
     /// Whether Secrets with parts of its records may lie about: they were seen, or nobody can tell.
     pub may_have_parts: bool,
     /// The objects of releases, as the watches tell of them.
     pub objects: &'a SeenObjects,
+    /// The Secrets among the release's values: nothing of them is told.
+    pub redactions: &'a Redactions,
 }
 
 /// Runs requests a few at a time; the results are in the order of the requests.

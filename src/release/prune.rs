@@ -3,6 +3,8 @@
 //! Hooks and whole ranks lie between the plan and the delete: time enough for somebody to take an object over, or to
 //! mark it as kept. The delete therefore carries the version that was judged, and what changed is judged again.
 
+use std::time::Duration;
+
 use super::live::read;
 use super::ownership::{self, Ownership};
 use super::{Change, Error, LiveObject, Planned, Release, ReleaseKey, bounded};
@@ -10,6 +12,8 @@ use crate::api::Reason;
 use crate::cluster::{Class, Deletion, Retry};
 use crate::telemetry::failpoint::Failpoint;
 
+/// What is known of the kinds may be this old when the server says that it has no such path.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// Tries of one delete while the object keeps changing.
 const TRIES: usize = 5;
 
@@ -45,6 +49,7 @@ pub(super) fn removal(key: &ReleaseKey, live: &LiveObject) -> Change {
 async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<bool, Error> {
     let uid = planned.live.as_ref().and_then(LiveObject::uid);
     let mut live = planned.live.clone();
+    let (mut kind, mut object) = (planned.kind.clone(), planned.object.clone());
     for _ in 0..TRIES {
         let Some(found) = live else { return Ok(true) };
         if found.is_terminating() {
@@ -61,14 +66,20 @@ async fn delete(cx: &Release<'_>, planned: &Planned) -> Result<bool, Error> {
             return Ok(found.uid() != uid);
         }
         let propagation = cx.policy.deletion_propagation;
-        match cx.tenant.delete(&planned.kind, &planned.object, found.as_read(), propagation).await {
+        match cx.tenant.delete(&kind, &object, found.as_read(), propagation).await {
             Ok(Deletion::Gone | Deletion::Absent) => return Ok(true),
             Ok(Deletion::Accepted) => return Ok(false),
             Ok(Deletion::OtherObject) => {}
-            Err(error) if error.class == Class::KindNotFound => return Ok(true),
+            Err(error) if error.class == Class::KindNotFound => {
+                // The object may be there under another version; with its kind it would be gone.
+                let served = cx.discovery.refresh(REFRESH_PAUSE).await?;
+                let Some(other) = served.in_any_version(&object) else { return Ok(true) };
+                object.version.clone_from(&other.version);
+                kind = other.clone();
+            }
             Err(error) => return Err(error.into()),
         }
-        live = match read(cx, &planned.kind, &planned.object).await {
+        live = match read(cx, &kind, &object).await {
             // With its kind went the object.
             Err(error) if error.reason == Reason::KindNotFound && !error.transient => return Ok(true),
             read => read?,

@@ -105,6 +105,11 @@ impl Revision {
         self.payload.len()
     }
 
+    /// The same, whose payload is known to be this record.
+    pub(super) fn decoded(self, record: Record) -> Self {
+        Self { head: OnceLock::from(Ok(Arc::new(record))), ..self }
+    }
+
     /// The same without what was decoded.
     pub(super) fn undecoded(self) -> Self {
         Self { head: OnceLock::new(), whole: OnceLock::new(), ..self }

@@ -163,6 +163,7 @@ fn plan_removal(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<
         change,
         live: Some(found),
         earlier: None,
+        contests: Vec::new(),
         recorded: true,
     })
 }

@@ -17,6 +17,8 @@ pub enum Failpoint {
     Begun,
     /// The objects of one rank are applied, those of the next one are not.
     RankApplied,
+    /// An object that is made anew is deleted, and not created again.
+    Recreating,
     /// Objects are about to be deleted.
     Pruning,
     /// Everything is done, and the revision is pending.
@@ -33,10 +35,11 @@ pub enum Failpoint {
 
 impl Failpoint {
     /// All of them, in the order in which a release's life meets them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Planned,
         Self::Begun,
         Self::RankApplied,
+        Self::Recreating,
         Self::Pruning,
         Self::Concluding,
         Self::Deployed,
@@ -51,6 +54,7 @@ impl Failpoint {
             Self::Planned => "planned",
             Self::Begun => "begun",
             Self::RankApplied => "rank-applied",
+            Self::Recreating => "recreating",
             Self::Pruning => "pruning",
             Self::Concluding => "concluding",
             Self::Deployed => "deployed",

@@ -102,6 +102,8 @@ pub enum Limit {
     Output,
     /// Wall time.
     Time,
+    /// Calls of functions that are slow on purpose, such as those that make keys.
+    Crypto,
 }
 
 impl fmt::Display for Limit {
@@ -111,6 +113,7 @@ impl fmt::Display for Limit {
             Self::Steps => "exceeded the maximum number of steps",
             Self::Output => "exceeded the maximum size of the output",
             Self::Time => "exceeded the maximum rendering time",
+            Self::Crypto => "exceeded the maximum number of keys, certificates and password hashes",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::error::FuncError;
@@ -110,7 +111,29 @@ pub(crate) struct NamedFunc {
 
 /// Name → function.
 #[derive(Clone, Default)]
-pub struct Funcs(HashMap<&'static str, Arc<NamedFunc>>);
+pub struct Funcs(HashMap<&'static str, Arc<NamedFunc>, BuildHasherDefault<Fnv>>);
+
+/// FNV-1a: every call in a template looks its function up, and nobody from outside puts names into the table.
+#[derive(Clone)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Funcs {
     /// Adds or replaces a function.
@@ -413,6 +436,7 @@ fn escape(
         args => {
             let or_no_value = |value: &Value| match value {
                 Value::Nil => Value::string("<no value>"),
+                Value::Object(object) => object.pointee().map_or_else(|| value.clone(), Value::Object),
                 value => value.clone(),
             };
             let args: Vec<_> = args.iter().map(or_no_value).collect();

@@ -65,16 +65,32 @@ fn keyword(word: &[u8]) -> Option<TokenKind> {
     })
 }
 
-/// A piece of the text.
+/// A piece of the text; texts of 4 GiB do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub kind: TokenKind,
     /// Where it starts, in bytes.
-    pub start: usize,
+    pub start: u32,
     /// Where it ends.
-    pub end: usize,
-    /// The line on which it starts, from 1.
-    pub line: usize,
+    pub end: u32,
+}
+
+impl Token {
+    pub(crate) fn new(kind: TokenKind, start: usize, end: usize) -> Self {
+        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { kind, start: narrow(start), end: narrow(end) }
+    }
+
+    /// Its bytes.
+    pub(crate) fn of(self, source: &[u8]) -> &[u8] {
+        source.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// The line on which it starts, from 1: counted when somebody asks, which is when something is wrong.
+    pub(crate) fn line(self, source: &[u8]) -> usize {
+        let before = source.get(..self.start as usize).unwrap_or(source);
+        1 + memchr::memchr_iter(b'\n', before).count()
+    }
 }
 
 const LEFT_DELIM: &[u8] = b"{{";
@@ -84,14 +100,16 @@ const RIGHT_COMMENT: &[u8] = b"*/";
 /// The marker and the space before or after it.
 const TRIM_MARKER: usize = 2;
 
-/// What the next step of the scan is.
-enum Step {
-    Text,
-    LeftDelim,
-    Comment,
-    InsideAction,
-    Emit(Token),
-}
+/// Which bytes may be part of a name.
+static NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
 
 /// The state of the scan.
 pub(crate) struct Lexer<'t> {
@@ -100,8 +118,6 @@ pub(crate) struct Lexer<'t> {
     start: usize,
     at_eof: bool,
     paren_depth: usize,
-    line: usize,
-    start_line: usize,
     inside_action: bool,
     /// `break` and `continue` are keywords only if no functions have these names.
     pub break_ok: bool,
@@ -118,8 +134,6 @@ impl<'t> Lexer<'t> {
             start: 0,
             at_eof: false,
             paren_depth: 0,
-            line: 1,
-            start_line: 1,
             inside_action: false,
             break_ok: true,
             continue_ok: true,
@@ -129,16 +143,7 @@ impl<'t> Lexer<'t> {
 
     /// The next token; after the end or an error, end tokens for ever.
     pub(crate) fn next_token(&mut self) -> Token {
-        let mut step = if self.inside_action { Step::InsideAction } else { Step::Text };
-        loop {
-            step = match step {
-                Step::Emit(token) => return token,
-                Step::Text => self.lex_text(),
-                Step::LeftDelim => self.lex_left_delim(),
-                Step::Comment => self.lex_comment(),
-                Step::InsideAction => self.lex_inside_action(),
-            };
-        }
+        if self.inside_action { self.lex_inside_action() } else { self.lex_text() }
     }
 
     fn rest(&self) -> &'t [u8] {
@@ -155,7 +160,6 @@ impl<'t> Lexer<'t> {
             && byte < 0x80
         {
             self.pos += 1;
-            self.line += usize::from(byte == b'\n');
             return Some(u32::from(byte));
         }
         self.next_rune()
@@ -168,9 +172,6 @@ impl<'t> Lexer<'t> {
             return None;
         }
         self.pos += width;
-        if rune == u32::from(b'\n') {
-            self.line += 1;
-        }
         Some(rune)
     }
 
@@ -185,29 +186,19 @@ impl<'t> Lexer<'t> {
         if self.at_eof || self.pos == 0 {
             return;
         }
-        let (rune, width) = unicode::decode_last(self.slice(0, self.pos));
-        self.pos -= width;
-        if rune == u32::from(b'\n') {
-            self.line -= 1;
-        }
+        self.pos -= unicode::decode_last(self.slice(0, self.pos)).1;
     }
 
-    fn this_token(&mut self, kind: TokenKind) -> Token {
-        let token = Token { kind, start: self.start, end: self.pos, line: self.start_line };
+    #[inline]
+    fn emit(&mut self, kind: TokenKind) -> Token {
+        let token = Token::new(kind, self.start, self.pos);
         self.start = self.pos;
-        self.start_line = self.line;
         token
     }
 
-    fn emit(&mut self, kind: TokenKind) -> Step {
-        Step::Emit(self.this_token(kind))
-    }
-
-    /// Skips the pending input; for text that was passed without [`Self::next`], whose lines it counts.
+    /// Skips the pending input.
     fn ignore(&mut self) {
-        self.line += count_lines(self.slice(self.start, self.pos));
         self.start = self.pos;
-        self.start_line = self.line;
     }
 
     fn accept(&mut self, valid: &[u8]) -> bool {
@@ -223,43 +214,53 @@ impl<'t> Lexer<'t> {
         self.backup();
     }
 
-    /// Ends the scan: what follows is the end of the input.
-    fn fail(&mut self, message: impl Into<String>) -> Step {
+    /// Ends the scan: what follows is the end of the input, in the same place.
+    #[cold]
+    fn fail(&mut self, message: impl Into<String>) -> Token {
         self.error = message.into();
-        let token =
-            Token { kind: TokenKind::Error, start: self.start, end: self.start, line: self.start_line };
-        self.start = 0;
-        self.pos = 0;
+        self.pos = self.start;
         self.text = &[];
-        Step::Emit(token)
+        Token::new(TokenKind::Error, self.start, self.start)
     }
 
-    fn lex_text(&mut self) -> Step {
-        let Some(offset) = find(self.rest(), LEFT_DELIM) else {
-            self.pos = self.text.len();
-            if self.pos > self.start {
-                self.line += count_lines(self.slice(self.start, self.pos));
-                return self.emit(TokenKind::Text);
+    /// Text up to a left delimiter, or the delimiter itself.
+    fn lex_text(&mut self) -> Token {
+        loop {
+            let Some(offset) = find(self.rest(), LEFT_DELIM) else {
+                self.pos = self.text.len().max(self.pos);
+                return self.emit(if self.pos > self.start { TokenKind::Text } else { TokenKind::Eof });
+            };
+            if offset > 0 {
+                self.pos += offset;
+                let mut trim = 0;
+                if has_left_trim_marker(self.slice(self.pos + LEFT_DELIM.len(), self.text.len())) {
+                    let text = self.slice(self.start, self.pos);
+                    trim = text.iter().rev().take_while(|&&byte| is_space_byte(byte)).count();
+                }
+                self.pos -= trim;
+                let token = self.emit(TokenKind::Text);
+                self.pos += trim;
+                self.ignore();
+                if token.end > token.start {
+                    return token;
+                }
             }
-            return self.emit(TokenKind::Eof);
-        };
-        if offset > 0 {
-            self.pos += offset;
-            let mut trim = 0;
-            if has_left_trim_marker(self.slice(self.pos + LEFT_DELIM.len(), self.text.len())) {
-                let text = self.slice(self.start, self.pos);
-                trim = text.iter().rev().take_while(|&&byte| is_space_byte(byte)).count();
+            self.pos += LEFT_DELIM.len();
+            let after_marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER } else { 0 };
+            if !self.rest().get(after_marker..).is_some_and(|rest| rest.starts_with(LEFT_COMMENT)) {
+                let token = self.emit(TokenKind::LeftDelim);
+                self.inside_action = true;
+                self.pos += after_marker;
+                self.ignore();
+                self.paren_depth = 0;
+                return token;
             }
-            self.pos -= trim;
-            self.line += count_lines(self.slice(self.start, self.pos));
-            let token = self.this_token(TokenKind::Text);
-            self.pos += trim;
+            self.pos += after_marker;
             self.ignore();
-            if token.end > token.start {
-                return Step::Emit(token);
+            if let Some(error) = self.skip_comment() {
+                return error;
             }
         }
-        Step::LeftDelim
     }
 
     /// Whether a right delimiter is next, and whether it trims.
@@ -281,29 +282,16 @@ impl<'t> Lexer<'t> {
         self.rest().iter().take_while(|&&byte| is_space_byte(byte)).count()
     }
 
-    fn lex_left_delim(&mut self) -> Step {
-        self.pos += LEFT_DELIM.len();
-        let after_marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER } else { 0 };
-        if self.rest().get(after_marker..).is_some_and(|rest| rest.starts_with(LEFT_COMMENT)) {
-            self.pos += after_marker;
-            self.ignore();
-            return Step::Comment;
-        }
-        let token = self.this_token(TokenKind::LeftDelim);
-        self.inside_action = true;
-        self.pos += after_marker;
-        self.ignore();
-        self.paren_depth = 0;
-        Step::Emit(token)
-    }
-
-    fn lex_comment(&mut self) -> Step {
+    /// Skips a comment with its delimiter; gives the error if it is none.
+    fn skip_comment(&mut self) -> Option<Token> {
         self.pos += LEFT_COMMENT.len();
-        let Some(offset) = find(self.rest(), RIGHT_COMMENT) else { return self.fail("unclosed comment") };
+        let Some(offset) = find(self.rest(), RIGHT_COMMENT) else {
+            return Some(self.fail("unclosed comment"));
+        };
         self.pos += offset + RIGHT_COMMENT.len();
         let (delim, trim) = self.at_right_delim();
         if !delim {
-            return self.fail("comment ends before closing delimiter");
+            return Some(self.fail("comment ends before closing delimiter"));
         }
         self.ignore();
         if trim {
@@ -314,56 +302,62 @@ impl<'t> Lexer<'t> {
             self.skip_trimmed();
         }
         self.ignore();
-        Step::Text
+        None
     }
 
-    fn lex_right_delim(&mut self) -> Step {
+    fn lex_right_delim(&mut self) -> Token {
         let (_, trim) = self.at_right_delim();
         if trim {
             self.pos += TRIM_MARKER;
             self.ignore();
         }
         self.pos += RIGHT_DELIM.len();
-        let token = self.this_token(TokenKind::RightDelim);
+        let token = self.emit(TokenKind::RightDelim);
         if trim {
             self.skip_trimmed();
             self.ignore();
         }
         self.inside_action = false;
-        Step::Emit(token)
+        token
     }
 
-    fn lex_inside_action(&mut self) -> Step {
-        if self.at_right_delim().0 {
-            return if self.paren_depth == 0 {
-                self.lex_right_delim()
-            } else {
-                self.fail("unclosed left paren")
-            };
-        }
-        let Some(rune) = self.next() else { return self.fail("unclosed action") };
-        if rune == u32::from(b'.') {
-            // A dot can also start a number.
-            return match self.rest().first() {
-                Some(b'0'..=b'9') | None => self.back_to_number(),
-                Some(_) => self.lex_field_or_variable(TokenKind::Field),
-            };
-        }
-        match u8::try_from(rune).unwrap_or(0) {
-            b' ' | b'\t' | b'\r' | b'\n' => {
-                self.backup(); // puts the space back, in case of ` -}}`
-                self.lex_space()
+    fn lex_inside_action(&mut self) -> Token {
+        let Some(&byte) = self.text.get(self.pos) else { return self.fail("unclosed action") };
+        match byte {
+            b'}' | b' ' | b'\t' | b'\r' | b'\n' if self.at_right_delim().0 => {
+                return if self.paren_depth == 0 {
+                    self.lex_right_delim()
+                } else {
+                    self.fail("unclosed left paren")
+                };
             }
-            b'=' => self.emit(TokenKind::Assign),
-            b':' if self.next() == Some(u32::from(b'=')) => self.emit(TokenKind::Declare),
-            b':' => self.fail("expected :="),
+            b' ' | b'\t' | b'\r' | b'\n' => return self.lex_space(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => return self.lex_identifier(),
+            b'+' | b'-' | b'0'..=b'9' => return self.lex_number(),
+            0x80.. => return self.lex_rune(),
+            _ => self.pos += 1,
+        }
+        match byte {
+            // A dot can also start a number.
+            b'.' => match self.text.get(self.pos) {
+                Some(b'0'..=b'9') | None => {
+                    self.pos -= 1;
+                    self.lex_number()
+                }
+                Some(_) => self.lex_field_or_variable(TokenKind::Field),
+            },
+            b'$' if self.at_terminator() => self.emit(TokenKind::Variable),
+            b'$' => self.lex_field_or_variable(TokenKind::Variable),
             b'|' => self.emit(TokenKind::Pipe),
             b'"' => self.lex_quoted(b'"', TokenKind::String, "unterminated quoted string"),
             b'`' => self.lex_raw_quote(),
-            b'$' if self.at_terminator() => self.emit(TokenKind::Variable),
-            b'$' => self.lex_field_or_variable(TokenKind::Variable),
+            b'=' => self.emit(TokenKind::Assign),
+            b':' if self.text.get(self.pos) == Some(&b'=') => {
+                self.pos += 1;
+                self.emit(TokenKind::Declare)
+            }
+            b':' => self.fail("expected :="),
             b'\'' => self.lex_quoted(b'\'', TokenKind::CharConstant, "unterminated character constant"),
-            b'+' | b'-' | b'0'..=b'9' => self.back_to_number(),
             b'(' => {
                 self.paren_depth += 1;
                 self.emit(TokenKind::LeftParen)
@@ -373,29 +367,27 @@ impl<'t> Lexer<'t> {
                 self.paren_depth -= 1;
                 self.emit(TokenKind::RightParen)
             }
-            _ if is_alphanumeric(rune) => {
-                self.backup();
-                self.lex_identifier()
-            }
             0x20..=0x7e => self.emit(TokenKind::Char),
-            _ => self.fail(format!("unrecognized character in action: {}", describe(Some(rune)))),
+            _ => self.unrecognized(u32::from(byte)),
         }
     }
 
-    fn back_to_number(&mut self) -> Step {
-        self.backup();
-        self.lex_number()
+    fn unrecognized(&mut self, rune: u32) -> Token {
+        self.fail(format!("unrecognized character in action: {}", describe(Some(rune))))
     }
 
-    fn lex_space(&mut self) -> Step {
+    /// What begins with a rune of more than one byte.
+    fn lex_rune(&mut self) -> Token {
+        let (rune, _) = unicode::decode(self.rest());
+        if is_alphanumeric(rune) { self.lex_identifier() } else { self.unrecognized(rune) }
+    }
+
+    fn lex_space(&mut self) -> Token {
         let spaces = self.spaces();
-        self.line += count_lines(self.slice(self.pos, self.pos + spaces));
         self.pos += spaces;
         // Go: a trimming right delimiter begins with a space, so the last one may belong to it.
-        let from_last = self.slice(self.pos.saturating_sub(1), self.text.len());
-        let delim = from_last.get(TRIM_MARKER..).is_some_and(|rest| rest.starts_with(RIGHT_DELIM));
-        if has_right_trim_marker(from_last) && delim {
-            self.backup();
+        if self.text.get(self.pos) == Some(&b'-') && self.slice(self.pos + 1, self.pos + 3) == RIGHT_DELIM {
+            self.pos -= 1;
             if spaces == 1 {
                 return self.lex_right_delim();
             }
@@ -403,7 +395,7 @@ impl<'t> Lexer<'t> {
         self.emit(TokenKind::Space)
     }
 
-    fn lex_identifier(&mut self) -> Step {
+    fn lex_identifier(&mut self) -> Token {
         let after = self.skip_alphanumeric();
         if !self.at_terminator() {
             return self.fail(format!("bad character {}", describe(after)));
@@ -417,9 +409,15 @@ impl<'t> Lexer<'t> {
         self.emit(kind)
     }
 
+    /// Skips letters, digits and `_`, and gives the rune that follows.
     fn skip_alphanumeric(&mut self) -> Option<u32> {
-        let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
-        self.pos += self.rest().iter().take_while(plain).count();
+        let in_name = |byte: &&u8| NAME.get(usize::from(**byte)).copied().unwrap_or(false);
+        self.pos += self.rest().iter().take_while(in_name).count();
+        if let Some(&byte) = self.text.get(self.pos)
+            && byte < 0x80
+        {
+            return Some(u32::from(byte));
+        }
         loop {
             let rune = self.next();
             if !rune.is_some_and(is_alphanumeric) {
@@ -429,7 +427,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn lex_field_or_variable(&mut self, kind: TokenKind) -> Step {
+    fn lex_field_or_variable(&mut self, kind: TokenKind) -> Token {
         if self.at_terminator() {
             return self.emit(if kind == TokenKind::Variable { kind } else { TokenKind::Dot });
         }
@@ -441,42 +439,41 @@ impl<'t> Lexer<'t> {
     }
 
     /// Whether what follows may follow an identifier: so that `$x+2` is not accepted without a space.
-    fn at_terminator(&mut self) -> bool {
-        match self.peek() {
+    #[inline]
+    fn at_terminator(&self) -> bool {
+        match self.text.get(self.pos) {
             None => true,
-            Some(rune) => is_one_of(rune, b" \t\r\n.,|:)(") || self.rest().starts_with(RIGHT_DELIM),
+            Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
+            Some(b'}') => self.text.get(self.pos + 1) == Some(&b'}'),
+            Some(_) => false,
         }
     }
 
     /// Scans to the closing `quote`; what is inside is the parser's concern.
-    fn lex_quoted(&mut self, quote: u8, kind: TokenKind, unterminated: &str) -> Step {
+    fn lex_quoted(&mut self, quote: u8, kind: TokenKind, unterminated: &str) -> Token {
         loop {
-            let mut rune = self.next();
-            if rune == Some(u32::from(b'\\')) {
-                rune = self.next().filter(|&rune| rune != u32::from(b'\n'));
-                if rune.is_some() {
-                    continue;
+            match self.text.get(self.pos) {
+                Some(&byte) if byte == quote => {
+                    self.pos += 1;
+                    return self.emit(kind);
                 }
-            }
-            match rune {
-                Some(rune) if rune == u32::from(quote) => return self.emit(kind),
-                Some(rune) if rune != u32::from(b'\n') => {}
-                _ => return self.fail(unterminated),
+                // Bytes will do: no byte of a longer rune is one of these.
+                Some(b'\\') if !matches!(self.text.get(self.pos + 1), None | Some(b'\n')) => self.pos += 2,
+                None | Some(b'\n' | b'\\') => return self.fail(unterminated),
+                Some(_) => self.pos += 1,
             }
         }
     }
 
-    fn lex_raw_quote(&mut self) -> Step {
+    fn lex_raw_quote(&mut self) -> Token {
         let Some(offset) = memchr::memchr(b'`', self.rest()) else {
             return self.fail("unterminated raw quoted string");
         };
-        let end = self.pos + offset + 1;
-        self.line += count_lines(self.slice(self.pos, end));
-        self.pos = end;
+        self.pos += offset + 1;
         self.emit(TokenKind::RawString)
     }
 
-    fn lex_number(&mut self) -> Step {
+    fn lex_number(&mut self) -> Token {
         if !self.scan_number() {
             return self.bad_number();
         }
@@ -490,7 +487,7 @@ impl<'t> Lexer<'t> {
         self.emit(TokenKind::Number)
     }
 
-    fn bad_number(&mut self) -> Step {
+    fn bad_number(&mut self) -> Token {
         let quoted = crate::printf::quote(self.slice(self.start, self.pos));
         self.fail(format!("bad number syntax: {}", String::from_utf8_lossy(&quoted)))
     }
@@ -559,10 +556,6 @@ fn has_left_trim_marker(text: &[u8]) -> bool {
 
 fn has_right_trim_marker(text: &[u8]) -> bool {
     matches!(text, [space, b'-', ..] if is_space_byte(*space))
-}
-
-fn count_lines(text: &[u8]) -> usize {
-    memchr::memchr_iter(b'\n', text).count()
 }
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {

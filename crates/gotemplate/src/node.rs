@@ -8,8 +8,8 @@
 //! allocated to be compared with a key or to be copied.
 
 use std::ops::Deref;
+use std::slice;
 use std::sync::Arc;
-use std::{mem, slice};
 
 use crate::bytes::Bytes;
 use crate::funcs::NamedFunc;
@@ -24,13 +24,12 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    pub(crate) fn new(start: usize, end: usize) -> Self {
-        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: narrow(start), end: narrow(end) }
+    pub(crate) fn new(start: u32, end: u32) -> Self {
+        Self { start, end }
     }
 
-    pub(crate) fn start(self) -> usize {
-        self.start as usize
+    pub(crate) fn start(self) -> u32 {
+        self.start
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -55,13 +54,13 @@ pub(crate) struct Tree {
     pub parse_name: Arc<str>,
     /// The text, shared by all templates of a file.
     pub text: Bytes,
-    pub root: Vec<Node>,
+    pub root: Box<[Node]>,
 }
 
 impl Tree {
     /// Line (from 1) and column (bytes, from 0) of a position.
-    pub(crate) fn locate(&self, pos: usize) -> (usize, usize) {
-        let before = self.text.get(..pos).unwrap_or(&self.text);
+    pub(crate) fn locate(&self, pos: u32) -> (usize, usize) {
+        let before = self.text.get(..pos as usize).unwrap_or(&self.text);
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
         (line, column)
@@ -99,28 +98,27 @@ pub(crate) enum Node {
 
 /// `{{ pipeline }}`.
 pub(crate) struct Action {
-    pub pos: usize,
+    pub pos: u32,
     pub pipe: Pipe,
 }
 
 /// `if`, `with` or `range`.
 pub(crate) struct Branch {
-    pub pos: usize,
     pub pipe: Pipe,
-    pub body: Vec<Node>,
-    pub otherwise: Option<Vec<Node>>,
+    pub body: Box<[Node]>,
+    pub otherwise: Option<Box<[Node]>>,
 }
 
 /// `{{ template "name" pipeline }}`.
 pub(crate) struct TemplateCall {
-    pub pos: usize,
+    pub pos: u32,
     pub name: Box<str>,
     pub pipe: Option<Pipe>,
 }
 
 /// Commands joined by `|`, whose value may be given to variables.
 pub(crate) struct Pipe {
-    pub pos: usize,
+    pub pos: u32,
     /// The variables exist already.
     pub is_assign: bool,
     pub decl: Box<[Decl]>,
@@ -137,7 +135,7 @@ pub(crate) struct Decl {
 
 /// A function or value with its arguments.
 pub(crate) struct Command {
-    pub pos: usize,
+    pub pos: u32,
     /// At least one; the first is what is called.
     pub args: Few<Expr>,
 }
@@ -146,23 +144,18 @@ pub(crate) struct Command {
 pub(crate) enum Few<T> {
     One(T),
     /// None, or several.
-    Many(Vec<T>),
+    Many(Box<[T]>),
 }
 
 impl<T> Few<T> {
-    pub(crate) const fn new() -> Self {
-        Self::Many(Vec::new())
-    }
-
-    pub(crate) fn push(&mut self, item: T) {
-        *self = match mem::replace(self, Self::new()) {
-            Self::One(first) => Self::Many(vec![first, item]),
-            Self::Many(items) if items.is_empty() => Self::One(item),
-            Self::Many(mut items) => {
-                items.push(item);
-                Self::Many(items)
-            }
-        };
+    /// Takes what lies on a pile from `mark` on.
+    pub(crate) fn take(pile: &mut Vec<T>, mark: usize) -> Self {
+        if pile.len() == mark + 1
+            && let Some(only) = pile.pop()
+        {
+            return Self::One(only);
+        }
+        Self::Many(pile.drain(mark..).collect())
     }
 }
 
@@ -179,9 +172,9 @@ impl<T> Deref for Few<T> {
 
 /// An operand.
 pub(crate) enum Expr {
-    Dot(usize),
-    Nil(usize),
-    Bool(usize, bool),
+    Dot(u32),
+    Nil(u32),
+    Bool(u32, bool),
     Number(Box<Number>),
     /// A string constant, as written, with its quotes.
     String(Span),
@@ -214,15 +207,9 @@ pub(crate) struct Field {
     pub names: Span,
 }
 
-impl Field {
-    pub(crate) fn new(pos: usize, names: Span) -> Self {
-        Self { pos: Span::new(pos, pos).start, names }
-    }
-}
-
 /// `$x.a.b`
 pub(crate) struct Variable {
-    pub pos: usize,
+    pub pos: u32,
     /// With the `$`.
     pub name: Span,
     pub slot: Option<usize>,
@@ -232,7 +219,7 @@ pub(crate) struct Variable {
 
 /// `(…).a.b`
 pub(crate) struct Chain {
-    pub pos: usize,
+    pub pos: u32,
     pub base: Expr,
     /// Every name has its dot in front.
     pub fields: Span,
@@ -245,16 +232,10 @@ pub(crate) struct Function {
     pub named: Arc<NamedFunc>,
 }
 
-impl Function {
-    pub(crate) fn new(pos: usize, named: Arc<NamedFunc>) -> Self {
-        Self { pos: Span::new(pos, pos).start, named }
-    }
-}
-
 /// A number under all the types that can hold it: Go's ideal constants.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Number {
-    pub pos: usize,
+    pub pos: u32,
     pub int: Option<i64>,
     pub uint: Option<u64>,
     pub float: Option<f64>,
@@ -264,16 +245,16 @@ pub(crate) struct Number {
 }
 
 impl Expr {
-    pub(crate) fn pos(&self) -> usize {
+    pub(crate) fn pos(&self) -> u32 {
         match self {
             Self::Dot(pos) | Self::Nil(pos) | Self::Bool(pos, _) => *pos,
             Self::Number(number) => number.pos,
-            Self::String(quoted) => quoted.start(),
-            Self::Escaped(text) => text.quoted.start(),
-            Self::Field(field) => field.pos as usize,
+            Self::String(quoted) => quoted.start,
+            Self::Escaped(text) => text.quoted.start,
+            Self::Field(field) => field.pos,
             Self::Variable(variable) => variable.pos,
             Self::Chain(chain) => chain.pos,
-            Self::Function(function) => function.pos as usize,
+            Self::Function(function) => function.pos,
             Self::Pipe(pipe) => pipe.pos,
         }
     }
@@ -353,10 +334,10 @@ impl Pipe {
 }
 
 impl Node {
-    pub(crate) fn pos(&self) -> usize {
+    pub(crate) fn pos(&self) -> u32 {
         match self {
             Self::Action(action) => action.pos,
-            Self::If(branch) | Self::With(branch) | Self::Range(branch) => branch.pos,
+            Self::If(branch) | Self::With(branch) | Self::Range(branch) => branch.pipe.pos,
             Self::Template(call) => call.pos,
             Self::Text(_) | Self::Break | Self::Continue => 0,
         }

@@ -13,7 +13,10 @@ use crate::unicode;
 const INVALID_SYNTAX: &str = "invalid syntax";
 
 /// Parses a number token; the error is Go's text.
-pub(crate) fn parse_number(pos: usize, text: &[u8], kind: TokenKind) -> Result<Number, String> {
+pub(crate) fn parse_number(pos: u32, text: &[u8], kind: TokenKind) -> Result<Number, String> {
+    if let Some(number) = plain_number(pos, text).filter(|_| kind == TokenKind::Number) {
+        return Ok(number);
+    }
     let source = String::from_utf8_lossy(text);
     let mut number = Number { pos, text: source.as_ref().into(), ..Number::default() };
     match kind {
@@ -76,6 +79,21 @@ pub(crate) fn parse_number(pos: usize, text: &[u8], kind: TokenKind) -> Result<N
         return Err(format!("illegal number syntax: {}", quoted(&source)));
     }
     Ok(number)
+}
+
+/// What nearly all numbers are: a few decimal digits.
+fn plain_number(pos: u32, text: &[u8]) -> Option<Number> {
+    let plain = text.len() <= 18 && (text.len() == 1 || text.first() != Some(&b'0'));
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let digits = plain && text.iter().all(u8::is_ascii_digit);
+    digits.then(|| Number {
+        pos,
+        int: Some(number),
+        uint: Some(number.unsigned_abs()),
+        float: Some(number as f64),
+        complex: None,
+        text: String::from_utf8_lossy(text).into(),
+    })
 }
 
 fn quoted(text: &str) -> String {

@@ -34,7 +34,7 @@ pub(crate) fn parse(
     let mut lexer = Lexer::new(text);
     lexer.break_ok = funcs.get("break").is_none();
     lexer.continue_ok = funcs.get("continue").is_none();
-    let none = Token { kind: TokenKind::Eof, start: 0, end: 0, line: 0 };
+    let none = Token::new(TokenKind::Eof, 0, 0);
     let mut parser = Parser {
         source: text,
         text: text.clone(),
@@ -45,6 +45,9 @@ pub(crate) fn parse(
         token: [none; 3],
         peek_count: 0,
         body: Body::default(),
+        nodes: Vec::new(),
+        commands: Vec::new(),
+        operands: Vec::new(),
         trees: Vec::new(),
     };
     parser.parse_file()?;
@@ -77,8 +80,8 @@ enum Item {
 #[derive(Default)]
 struct Body<'t> {
     vars: Vars<'t>,
-    /// The line of the left delimiter of the current action; 0 outside.
-    action_line: usize,
+    /// The left delimiter of the current action.
+    action: Option<Token>,
     range_depth: usize,
     paren_depth: usize,
 }
@@ -126,7 +129,7 @@ struct Declared {
 }
 
 fn word(source: &[u8], token: Token) -> &str {
-    source.get(token.start..token.end).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default()
+    std::str::from_utf8(token.of(source)).unwrap_or_default()
 }
 
 struct Parser<'t> {
@@ -140,6 +143,11 @@ struct Parser<'t> {
     token: [Token; 3],
     peek_count: usize,
     body: Body<'t>,
+    // What has been parsed of the lists that are still open, the innermost last: a list gets the memory that it needs
+    // when it is complete.
+    nodes: Vec<Node>,
+    commands: Vec<Command>,
+    operands: Vec<Expr>,
     trees: Vec<Arc<Tree>>,
 }
 
@@ -190,7 +198,7 @@ impl<'t> Parser<'t> {
     }
 
     fn bytes(&self, token: Token) -> &'t [u8] {
-        self.source.get(token.start..token.end).unwrap_or_default()
+        token.of(self.source)
     }
 
     fn span(token: Token) -> Span {
@@ -203,7 +211,7 @@ impl<'t> Parser<'t> {
     }
 
     fn error<T>(&self, message: impl Into<String>) -> Result<T, Error> {
-        Err(Error::parse(&self.name, self.token[0].line, message.into()))
+        Err(Error::parse(&self.name, self.token[0].line(self.source), message.into()))
     }
 
     fn expect(&mut self, kind: TokenKind, context: &str) -> Result<Token, Error> {
@@ -216,10 +224,10 @@ impl<'t> Parser<'t> {
             return self.error(format!("unexpected {} in {context}", self.describe(token)));
         }
         let message = &self.lexer.error;
-        let line = self.body.action_line;
-        if line == 0 || line == token.line {
+        let line = self.body.action.map(|action| action.line(self.source));
+        let Some(line) = line.filter(|line| *line != token.line(self.source)) else {
             return self.error(message.clone());
-        }
+        };
         // Go: avoids "action in action".
         let joint = if message.ends_with(" action") { "" } else { " in action" };
         self.error(format!("{message}{joint} started at {}:{line}", self.name))
@@ -249,7 +257,6 @@ impl<'t> Parser<'t> {
 
     /// The whole text: like a list of nodes, but with definitions, and up to the end of the input.
     fn parse_file(&mut self) -> Result<(), Error> {
-        let mut root = Vec::new();
         loop {
             let token = self.peek();
             match token.kind {
@@ -265,16 +272,21 @@ impl<'t> Parser<'t> {
                 _ => {}
             }
             match self.text_or_action()? {
-                Item::Node(node) => root.push(node),
+                Item::Node(node) => self.nodes.push(node),
                 Item::Ending(ending) => return self.error(format!("unexpected {}", ending.text())),
             }
         }
-        let name = self.name.clone();
+        let (name, root) = (self.name.clone(), self.take_nodes(0));
         self.add(name, root)
     }
 
+    /// The list of nodes that began at `mark`.
+    fn take_nodes(&mut self, mark: usize) -> Box<[Node]> {
+        self.nodes.drain(mark..).collect()
+    }
+
     /// Adds a tree; a template may be defined once with a body that is not empty.
-    fn add(&mut self, name: Arc<str>, root: Vec<Node>) -> Result<(), Error> {
+    fn add(&mut self, name: Arc<str>, root: Box<[Node]>) -> Result<(), Error> {
         let tree = Tree { name, parse_name: self.name.clone(), text: self.text.clone(), root };
         let old = self.trees.iter().position(|old| old.name == tree.name);
         let (keep_old, drop_old) = match old.and_then(|i| self.trees.get(i)) {
@@ -334,16 +346,13 @@ impl<'t> Parser<'t> {
         self.add(name, root)
     }
 
-    fn item_list(&mut self) -> Result<(Vec<Node>, Ending), Error> {
+    fn item_list(&mut self) -> Result<(Box<[Node]>, Ending), Error> {
         self.check_depth()?;
-        let mut nodes = Vec::new();
+        let mark = self.nodes.len();
         while self.peek_non_space().kind != TokenKind::Eof {
             match self.text_or_action()? {
-                Item::Node(node) => nodes.push(node),
-                Item::Ending(ending) => {
-                    nodes.shrink_to_fit();
-                    return Ok((nodes, ending));
-                }
+                Item::Node(node) => self.nodes.push(node),
+                Item::Ending(ending) => return Ok((self.take_nodes(mark), ending)),
             }
         }
         self.error("unexpected EOF")
@@ -354,9 +363,9 @@ impl<'t> Parser<'t> {
         match token.kind {
             TokenKind::Text => Ok(Item::Node(Node::Text(Self::span(token)))),
             TokenKind::LeftDelim => {
-                self.body.action_line = token.line;
+                self.body.action = Some(token);
                 let item = self.action()?;
-                self.body.action_line = 0;
+                self.body.action = None;
                 Ok(item)
             }
             _ => self.unexpected(token, "input"),
@@ -428,10 +437,10 @@ impl<'t> Parser<'t> {
             let next = self.peek().kind;
             otherwise = Some(if context == "if" && next == TokenKind::If {
                 self.next();
-                vec![Node::If(self.branch("if")?)]
+                [Node::If(self.branch("if")?)].into()
             } else if context == "with" && next == TokenKind::With {
                 self.next();
-                vec![Node::With(self.branch("with")?)]
+                [Node::With(self.branch("with")?)].into()
             } else {
                 let (list, ending) = self.item_list()?;
                 if ending != Ending::End {
@@ -440,7 +449,7 @@ impl<'t> Parser<'t> {
                 list
             });
         }
-        Ok(Branch { pos: pipe.pos, pipe, body, otherwise })
+        Ok(Branch { pipe, body, otherwise })
     }
 
     fn block_control(&mut self) -> Result<Node, Error> {
@@ -475,11 +484,12 @@ impl<'t> Parser<'t> {
         let pos = self.peek_non_space().start;
         let mut declared = Declared::default();
         while self.declaration(&mut declared, context)? {}
-        let mut cmds = Few::new();
+        let mark = self.commands.len();
         loop {
             let token = self.next_non_space();
             match token.kind {
                 kind if kind == end => {
+                    let cmds = Few::take(&mut self.commands, mark);
                     self.check_pipeline(&cmds, context)?;
                     let Declared { is_assign, variables } = declared;
                     let vars = &mut self.body.vars;
@@ -503,7 +513,8 @@ impl<'t> Parser<'t> {
                 | TokenKind::Variable
                 | TokenKind::LeftParen => {
                     self.backup();
-                    cmds.push(self.command()?);
+                    let command = self.command()?;
+                    self.commands.push(command);
                 }
                 _ => return self.unexpected(token, context),
             }
@@ -580,11 +591,11 @@ impl<'t> Parser<'t> {
 
     fn command(&mut self) -> Result<Command, Error> {
         let pos = self.peek_non_space().start;
-        let mut args = Few::new();
+        let mark = self.operands.len();
         loop {
             self.peek_non_space(); // skips leading spaces
             if let Some(operand) = self.operand()? {
-                args.push(operand);
+                self.operands.push(operand);
             }
             let token = self.next();
             match token.kind {
@@ -595,6 +606,7 @@ impl<'t> Parser<'t> {
             }
             break;
         }
+        let args = Few::take(&mut self.operands, mark);
         if args.is_empty() {
             return self.error("empty command");
         }
@@ -615,7 +627,7 @@ impl<'t> Parser<'t> {
         // Go: a chain on a field or variable extends it, and moves its position to the second segment.
         let pos = first.start;
         Ok(Some(match term {
-            Expr::Field(field) => Expr::Field(Field::new(pos, Span::new(field.names.start(), last.end))),
+            Expr::Field(field) => Expr::Field(Field { pos, names: Span::new(field.names.start(), last.end) }),
             Expr::Variable(mut variable) => {
                 variable.pos = pos;
                 variable.fields = Span::new(pos, last.end);
@@ -652,7 +664,7 @@ impl<'t> Parser<'t> {
                 let fields = Span::new(token.end, token.end);
                 Expr::Variable(Box::new(Variable { pos, name: Self::span(token), slot, fields }))
             }
-            TokenKind::Field => Expr::Field(Field::new(pos, Self::span(token))),
+            TokenKind::Field => Expr::Field(Field { pos, names: Self::span(token) }),
             TokenKind::Bool => Expr::Bool(pos, self.bytes(token) == b"true"),
             TokenKind::CharConstant | TokenKind::Complex | TokenKind::Number => {
                 match number::parse_number(pos, self.bytes(token), token.kind) {
@@ -687,7 +699,7 @@ impl<'t> Parser<'t> {
     fn function(&self, token: Token) -> Result<Expr, Error> {
         let name = self.word(token);
         match self.funcs.get_shared(name) {
-            Some(named) => Ok(Expr::Function(Function::new(token.start, named.clone()))),
+            Some(named) => Ok(Expr::Function(Function { pos: token.start, named: named.clone() })),
             None => self.error(format!("function \"{name}\" not defined")),
         }
     }

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::borrow::{Borrow, Cow};
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -70,6 +71,57 @@ impl Borrow<[u8]> for Str {
         &self.0
     }
 }
+
+/// A key that is looked up: compared with what mostly differs first, without a call.
+trait Key {
+    fn bytes(&self) -> &[u8];
+}
+
+impl Key for Str {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Key for &[u8] {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<'k> Borrow<dyn Key + 'k> for Str {
+    fn borrow(&self) -> &(dyn Key + 'k) {
+        self
+    }
+}
+
+impl Ord for dyn Key + '_ {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (left, right) = (self.bytes(), other.bytes());
+        match (left.first_chunk::<8>(), right.first_chunk::<8>()) {
+            (Some(a), Some(b)) if a != b => u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b)),
+            _ => match left.first().cmp(&right.first()) {
+                Ordering::Equal => left.cmp(right),
+                unequal => unequal,
+            },
+        }
+    }
+}
+
+impl PartialOrd for dyn Key + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Key + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for dyn Key + '_ {}
 
 impl Str {
     /// The text, if it is valid UTF-8.
@@ -284,7 +336,7 @@ impl Map {
 
     /// The value at `key`, if there is one.
     pub fn get(&self, key: &[u8]) -> Option<Value> {
-        RefCell::borrow(&self.entries).get(key).cloned()
+        RefCell::borrow(&self.entries).get(&key as &dyn Key).cloned()
     }
 
     /// Puts `value` at `key`; every holder of this map sees it.
@@ -383,6 +435,12 @@ pub trait Object: Any {
 
     /// `kindOf`: `struct`, `ptr`, `map`, `slice`.
     fn kind(&self) -> &'static str;
+
+    /// What a pointer points to, which a template prints in its place; `None` for what is no pointer, or has a text of
+    /// its own.
+    fn pointee(&self) -> Option<Rc<dyn Object>> {
+        None
+    }
 
     /// An exported field of that name.
     fn field(&self, _name: &str) -> Option<Value> {

@@ -3,17 +3,23 @@
 //! It does so by lines, before any YAML is looked at: `---` at the start of a line separates documents even
 //! inside of a block scalar.
 
+use std::borrow::Cow;
+
 use crate::Error;
 
 /// Splits `text`; a document that is empty is left out.
 ///
 /// Lines come out with `\n` as their end, whatever it was.
-pub(crate) fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+pub(crate) fn split(whole: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Error> {
     let mut documents = Vec::new();
     let mut current = Vec::new();
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let text = whole.strip_suffix(b"\n").unwrap_or(whole);
     if text.is_empty() {
         return Ok(documents);
+    }
+    let separated = text.starts_with(b"---") || memchr::memmem::find(text, b"\n---").is_some();
+    if !separated && text.len() < whole.len() && memchr::memchr(b'\r', text).is_none() {
+        return Ok(vec![Cow::Borrowed(whole)]);
     }
     for line in text.split(|&b| b == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -24,7 +30,7 @@ pub(crate) fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
                 return Err(Error::Separator(rest.to_owned()));
             }
             if !current.is_empty() {
-                documents.push(std::mem::take(&mut current));
+                documents.push(Cow::Owned(std::mem::take(&mut current)));
                 continue;
             }
         }
@@ -33,7 +39,7 @@ pub(crate) fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         current.push(b'\n');
     }
     if !current.is_empty() {
-        documents.push(current);
+        documents.push(Cow::Owned(current));
     }
     Ok(documents)
 }
@@ -54,7 +60,10 @@ mod tests {
             ("a: 1\n---b: 2\n", None),
         ] {
             let documents = split(text.as_bytes()).ok().map(|documents| {
-                documents.into_iter().map(|document| String::from_utf8(document).unwrap()).collect::<Vec<_>>()
+                documents
+                    .into_iter()
+                    .map(|document| String::from_utf8(document.into_owned()).unwrap())
+                    .collect::<Vec<_>>()
             });
             assert_eq!(
                 documents.as_deref(),

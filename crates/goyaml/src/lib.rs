@@ -30,6 +30,7 @@ mod error;
 mod gosyntax;
 mod nodes;
 pub mod number;
+mod outline;
 mod parser;
 mod reader;
 mod resolve;
@@ -122,6 +123,13 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
 /// ```
 pub fn parse_some(text: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Value, Error> {
     let source = reader::decode(text);
+    if let Some(parts) = outline::wanted_parts(&source, &wanted) {
+        let part: String = parts.into_iter().filter_map(|part| source.text.get(part)).collect();
+        // Were it wrong, its errors would have to name other lines.
+        if let Ok(value @ Value::Object(_)) = parse(part.as_bytes()) {
+            return Ok(value);
+        }
+    }
     let document = read(&source)?;
     Ok(de::partial_tree(document, wanted))
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::chars::{is_blank, is_blankz, is_break, is_breakz};
+use crate::chars::{is_blank, is_blankz, is_break};
 use crate::scanner::Scanner;
 use crate::token::Problem;
 
@@ -402,10 +402,7 @@ impl<'a> Scanner<'a> {
                 breaks.clear();
             }
             leading_blank = trailing_blank;
-            let mut run = 0;
-            while !is_breakz(self.bytes, self.position + run) {
-                run += 1;
-            }
+            let run = self.to_break();
             text.run(self.position, self.position + run);
             self.advance(run);
             self.need(2)?;

@@ -570,13 +570,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Counts the bytes up to the line break or the end.
+    pub(crate) fn to_break(&self) -> usize {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        if self.ascii {
+            return memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        }
+        (0..rest.len()).find(|&i| is_break(rest, i)).unwrap_or(rest.len())
+    }
+
     /// Steps over everything up to the line break.
     pub(crate) fn skip_line_rest(&mut self) -> Result<(), Problem> {
-        let mut run = 0;
-        while !is_breakz(self.bytes, self.position + run) {
-            run += 1;
-        }
-        self.advance(run);
+        self.advance(self.to_break());
         self.need(1)
     }
 

@@ -38,7 +38,7 @@ impl Decoder {
         });
     }
 
-    fn mismatch(&mut self, value: &Value, field: &str, go_type: &str) {
+    pub(crate) fn mismatch(&mut self, value: &Value, field: &str, go_type: &str) {
         self.error.get_or_insert_with(|| {
             format!(
                 "json: cannot unmarshal {} into Go struct field {}.{}{field} of type {go_type}",

@@ -5,12 +5,12 @@
 //! context of its own puts that inside, see [`Environment::with_host`].
 
 use std::any::Any;
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use pintle_gotemplate::{FuncError, State};
+use pintle_gotemplate::{FuncError, Limit, State};
 
 use crate::go::failure;
 use crate::impure::{Use, Uses};
@@ -21,6 +21,10 @@ pub type Random = Box<dyn Fn(&mut [u8]) -> Result<(), String>>;
 /// Makes an RSA key of so many bits, as PKCS#1 DER; an error is shown to the template.
 pub type RsaKeys = Box<dyn Fn(u32) -> Result<Vec<u8>, String>>;
 
+/// How many keys, certificates and password hashes one render may make: each takes up to seconds, in which nobody looks
+/// at the clock.
+const MAX_SLOW_CALLS: u32 = 500;
+
 /// Clock, randomness and local time zone of a render.
 pub struct Environment {
     clock: Box<dyn Fn() -> Timestamp>,
@@ -30,6 +34,7 @@ pub struct Environment {
     host: Option<Box<dyn Any>>,
     file: RefCell<String>,
     uses: RefCell<Uses>,
+    slow_calls: Cell<u32>,
 }
 
 impl Environment {
@@ -43,6 +48,7 @@ impl Environment {
             host: None,
             file: RefCell::default(),
             uses: RefCell::new(Uses::new(&[])),
+            slow_calls: Cell::new(0),
         }
     }
 
@@ -117,6 +123,13 @@ impl Environment {
 
     pub(crate) fn uses(&self) -> RefMut<'_, Uses> {
         self.uses.borrow_mut()
+    }
+
+    /// Counts a call that is slow on purpose.
+    pub(crate) fn spend_slow_call(&self) -> Result<(), FuncError> {
+        let calls = self.slow_calls.get() + 1;
+        self.slow_calls.set(calls);
+        if calls > MAX_SLOW_CALLS { Err(FuncError::Limit(Limit::Crypto)) } else { Ok(()) }
     }
 
     /// What time it is.

@@ -222,6 +222,19 @@ fn begin(
     environment.uses().begin(key, place.line)
 }
 
+/// Those that are slow on purpose.
+const SLOW: [&str; 9] = [
+    "bcrypt",
+    "genCA",
+    "genCAWithKey",
+    "genPrivateKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "htpasswd",
+];
+
 /// Runs a function whose result depends on chance, or gives what it drew in an earlier render.
 pub(crate) fn drawn(
     state: &mut State<'_, '_>,
@@ -237,7 +250,12 @@ pub(crate) fn drawn(
             state.charge(earlier.size())?;
             value
         }
-        None => draw(state, args)?,
+        None => {
+            if SLOW.contains(&function) {
+                environment.spend_slow_call()?;
+            }
+            draw(state, args)?
+        }
     };
     environment.uses().finish(begun, earlier.or_else(|| Drawn::of(&value)));
     Ok(value)

@@ -84,7 +84,7 @@ impl Encoder {
                 self.leave('}', entries.is_empty());
             }
             Value::Object(object) => match (object.to_json(), object.to_plain()) {
-                (Some(json), _) if !self.style.pretty => self.json(&json),
+                (Some(json), _) => self.json(&json),
                 (_, Some(Value::Object(_)) | None) => {
                     return Err(failure(format!("json: unsupported type: {}", object.type_name())));
                 }
@@ -94,16 +94,40 @@ impl Encoder {
         limit::bytes(self.out.len())
     }
 
-    /// Writes what is JSON already; the characters that Go escapes for HTML stand in strings only.
+    /// Writes what is compact JSON already; the characters that Go escapes for HTML stand in strings only.
     fn json(&mut self, text: &str) {
-        for c in text.chars() {
+        let mut depth = self.ancestors.len();
+        let (mut in_string, mut escaped) = (false, false);
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
             match c {
                 '<' | '>' | '&' if self.style.escape_html => {
                     self.out.push_str(&format!("\\u{:04x}", u32::from(c)));
                 }
                 '\u{2028}' | '\u{2029}' => self.out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                '[' | '{' if self.style.pretty && !in_string => {
+                    self.out.push(c);
+                    depth += 1;
+                    if !matches!(chars.peek(), Some(']' | '}')) {
+                        self.line_at(depth);
+                    }
+                }
+                ']' | '}' if self.style.pretty && !in_string => {
+                    depth = depth.saturating_sub(1);
+                    if !self.out.ends_with(['[', '{']) {
+                        self.line_at(depth);
+                    }
+                    self.out.push(c);
+                }
+                ',' if self.style.pretty && !in_string => {
+                    self.out.push(c);
+                    self.line_at(depth);
+                }
+                ':' if self.style.pretty && !in_string => self.out.push_str(": "),
                 c => self.out.push(c),
             }
+            in_string = if c == '"' && !escaped { !in_string } else { in_string };
+            escaped = c == '\\' && !escaped;
         }
     }
 
@@ -135,9 +159,13 @@ impl Encoder {
     }
 
     fn line(&mut self) {
+        self.line_at(self.ancestors.len());
+    }
+
+    fn line_at(&mut self, depth: usize) {
         if self.style.pretty {
             self.out.push('\n');
-            self.out.extend(std::iter::repeat_n("  ", self.ancestors.len()));
+            self.out.extend(std::iter::repeat_n("  ", depth));
         }
     }
 

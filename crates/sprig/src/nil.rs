@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::rc::Rc;
 
-use pintle_gotemplate::{ElemType, List, Object, Value};
+use pintle_gotemplate::{ElemType, Entries, List, Map, MapType, Object, Value};
 
 /// A nil slice, empty in every other respect.
 pub struct NilSlice(ElemType);
@@ -61,19 +61,30 @@ impl Object for NilSlice {
     }
 }
 
-/// A nil `map[string]interface {}`, as JSON's `null` is read and a nil argument for a map parameter comes back.
-pub struct NilMap;
+/// A nil map: JSON's `null` is read as one, a nil argument for a map parameter comes back as one, and fields of
+/// structs that were not set are some.
+pub struct NilMap(MapType);
 
 impl NilMap {
-    /// A nil map.
+    /// A nil `map[string]interface {}`.
     pub fn value() -> Value {
-        Value::Object(Rc::new(Self))
+        Self::typed(MapType::Any)
+    }
+
+    /// A nil map of type `ty`.
+    pub fn typed(ty: MapType) -> Value {
+        Value::Object(Rc::new(Self(ty)))
     }
 }
 
 impl Object for NilMap {
     fn type_name(&self) -> &str {
-        "map[string]interface {}"
+        self.0.name()
+    }
+
+    fn field(&self, _: &str) -> Option<Value> {
+        // What is not there is the empty text in a map of texts.
+        (self.0 == MapType::String).then(|| Value::string(""))
     }
 
     fn kind(&self) -> &'static str {
@@ -93,7 +104,7 @@ impl Object for NilMap {
     }
 
     fn nil_of(&self) -> Option<Value> {
-        Some(Value::map(Default::default()))
+        Some(Value::Map(Map::typed(self.0, Entries::new())))
     }
 
     fn to_yaml(&self) -> Option<Value> {
@@ -109,7 +120,7 @@ impl Object for NilMap {
     }
 
     fn equals(&self, other: &dyn Object) -> bool {
-        other.as_any().is::<Self>()
+        other.as_any().downcast_ref::<Self>().is_some_and(|other| other.0 == self.0)
     }
 
     fn as_any(&self) -> &dyn Any {

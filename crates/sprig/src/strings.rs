@@ -36,6 +36,16 @@ pub(crate) fn trim_suffix(args: &[Value]) -> Outcome {
 }
 
 fn trim_matches(text: &[u8], drop: impl Fn(char) -> bool) -> &[u8] {
+    // Where what stays begins and ends with ASCII, only the ends need a look.
+    let stays = |byte: &u8| !byte.is_ascii() || !drop(char::from(*byte));
+    if let (Some(first), Some(last)) = (text.iter().position(stays), text.iter().rposition(stays))
+        && let Some(kept) = text.get(first..=last)
+        && let ([a, ..], [.., z]) = (kept, kept)
+        && a.is_ascii()
+        && z.is_ascii()
+    {
+        return kept;
+    }
     let (mut at, mut start, mut end) = (0, None, 0);
     for rune in unicode::runes(text) {
         let next = at + rune.width;

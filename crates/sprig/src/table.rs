@@ -3,6 +3,7 @@
 use pintle_gotemplate::Type::{self, Any, Bool, Float64, Int, List, Map, Object, String, Uint32};
 use pintle_gotemplate::{Funcs, State, Value};
 
+use crate::environment::Environment;
 use crate::go::Outcome;
 use crate::impure::drawn;
 use crate::{
@@ -317,7 +318,12 @@ fn other(f: &mut Funcs) {
     // Passwords, keys and certificates
     f.insert("bcrypt", &[String], |s, a| drawn(s, "bcrypt", a, crypto::bcrypt));
     f.insert("htpasswd", &[String, String], |s, a| drawn(s, "htpasswd", a, crypto::htpasswd));
-    f.insert("derivePassword", &[Uint32, String, String, String, String], crypto::derive_password);
+    f.insert("derivePassword", &[Uint32, String, String, String, String], |s, a| {
+        if let Some(environment) = s.host::<Environment>() {
+            environment.spend_slow_call()?;
+        }
+        crypto::derive_password(s, a)
+    });
     f.insert("encryptAES", &[String, String], |s, a| drawn(s, "encryptAES", a, crypto::encrypt_aes));
     f.insert("decryptAES", &[String, String], |s, a| made(s, crypto::decrypt_aes(a)));
     f.insert("genPrivateKey", &[String], |s, a| drawn(s, "genPrivateKey", a, crypto::gen_private_key));

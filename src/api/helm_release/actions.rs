@@ -77,6 +77,11 @@ pub struct Upgrade {
     /// Does not check the values against the chart's schema.
     #[serde(default)]
     pub disable_schema_validation: bool,
+    /// Deletes and makes anew an object with a changed field that cannot be changed. Never a PersistentVolumeClaim, a
+    /// PersistentVolume, a Namespace, a CustomResourceDefinition, or what `helm.sh/resource-policy: keep` keeps. Counts
+    /// for an install over what a failed one left behind, too.
+    #[serde(default)]
+    pub force: bool,
 }
 
 impl Default for Upgrade {
@@ -87,6 +92,7 @@ impl Default for Upgrade {
             disable_wait: false,
             disable_wait_for_jobs: true,
             disable_schema_validation: false,
+            force: false,
         }
     }
 }
@@ -104,11 +110,15 @@ pub struct Rollback {
     /// Does not wait for Jobs to complete.
     #[serde(default = "yes")]
     pub disable_wait_for_jobs: bool,
+    /// Deletes and makes anew an object with a changed field that cannot be changed. Never a PersistentVolumeClaim, a
+    /// PersistentVolume, a Namespace, a CustomResourceDefinition, or what `helm.sh/resource-policy: keep` keeps.
+    #[serde(default)]
+    pub force: bool,
 }
 
 impl Default for Rollback {
     fn default() -> Self {
-        Self { disable_hooks: false, disable_wait: false, disable_wait_for_jobs: true }
+        Self { disable_hooks: false, disable_wait: false, disable_wait_for_jobs: true, force: false }
     }
 }
 

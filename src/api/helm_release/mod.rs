@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::GoDuration;
 pub use actions::{CrdPolicy, DeletionPropagation, Install, Rollback, Uninstall, Upgrade};
 pub use chart::{ChartReference, OnDigestChange, RepositoryReference, ValuesKind, ValuesReference};
-pub use status::{Changes, HelmReleaseStatus, InventoryEntry, RevisionStatus};
+pub use status::{Changes, HelmReleaseStatus, InventoryEntry, ObjectChange, PlanStatus, RevisionStatus};
 pub use target::Target;
 
 /// A release of a chart.
@@ -117,6 +117,12 @@ pub struct HelmReleaseSpec {
     /// What happens when another manager owns a field that the chart sets.
     #[serde(default)]
     pub conflicts: Conflicts,
+    /// Whether the server is asked what it would say to what changes, before the first write.
+    #[serde(default)]
+    pub preflight: Preflight,
+    /// Whether a plan waits for its digest in the annotation `pintle.dev/approve` before it is carried out.
+    #[serde(default)]
+    pub approval: Approval,
     /// What deleting the HelmRelease does.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -163,6 +169,28 @@ pub enum Conflicts {
     Force,
     /// The action fails.
     Fail,
+}
+
+/// When what changes is tried as a dry run before the first write.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preflight {
+    /// Before upgrades and rollbacks, and installs over what a failed one left behind.
+    #[default]
+    Upgrade,
+    /// Before installs too.
+    Always,
+    /// Not at all: what the server refuses is found out in the middle of the action.
+    Never,
+}
+
+/// Whether a plan has to be approved.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Approval {
+    /// It is carried out at once.
+    #[default]
+    Automatic,
+    /// It is published in the status, and carried out when the annotation `pintle.dev/approve` has its digest.
+    Manual,
 }
 
 /// What deleting the HelmRelease does.
@@ -247,5 +275,7 @@ mod tests {
         assert_eq!(spec.max_history, 10);
         assert_eq!(spec.conflicts, Conflicts::Force);
         assert!(spec.install.disable_wait_for_jobs);
+        assert_eq!((spec.preflight, spec.approval), (Preflight::Upgrade, Approval::Automatic));
+        assert!(!spec.upgrade.force && !spec.rollback.force);
     }
 }

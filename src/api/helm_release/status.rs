@@ -20,6 +20,9 @@ pub struct HelmReleaseStatus {
     /// The last revisions, newest first; at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<RevisionStatus>,
+    /// The plan of the newest revision, or the one that waits for its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
     /// The objects that the release owns now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<InventoryEntry>,
@@ -89,6 +92,9 @@ pub struct RevisionStatus {
     /// What it changed in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
+    /// The first objects that it changed; at most 5, each with at most 5 fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectChange>,
     /// When it was begun.
     pub started_at: Time,
     /// When it was deployed or failed.
@@ -107,10 +113,58 @@ pub struct Changes {
     pub created: i64,
     /// Changed ones.
     pub updated: i64,
+    /// Ones that were deleted and made anew, because a field of theirs cannot be changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recreated: i64,
     /// Removed ones.
     pub deleted: i64,
     /// Ones that were as they should be.
     pub unchanged: i64,
+}
+
+/// What an action does, before it is done.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// `sha256:` and hex, of the inputs, the manifest and the revision that the plan begins at.
+    pub digest: String,
+    /// install, upgrade or rollback.
+    pub action: String,
+    /// The revision that the plan makes.
+    pub revision: i64,
+    /// The deployed revision that it begins at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<i64>,
+    /// What it changes in the cluster.
+    pub changes: Changes,
+    /// The first objects that it changes; at most 5, each with at most 5 fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectChange>,
+    /// The first hooks that it runs, each as `event Kind name`; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
+}
+
+/// What happens to one object. Nothing in it is a Secret's value.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectChange {
+    /// `Kind namespace/name`.
+    pub object: String,
+    /// create, update, recreate, delete or keep.
+    pub change: String,
+    /// The fields, each with its old and new value as far as they may be shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// How many fields more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub further_paths: i64,
+    /// Why it is kept, or made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Fields that another manager owned, each with its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_over: Vec<String>,
 }
 
 /// An object of the release.

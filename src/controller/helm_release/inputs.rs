@@ -22,6 +22,8 @@ const UNTIL_FETCHED: Duration = Duration::from_secs(60);
 pub(super) struct Inputs {
     pub(super) chart: ResolvedChart,
     pub(super) values: Values,
+    /// The objects that the values come from, each with its version.
+    pub(super) sources: Vec<String>,
 }
 
 impl Work<'_> {
@@ -30,7 +32,7 @@ impl Work<'_> {
         let chart = self.resolve().await?;
         self.verified = Some(chart.verified.clone());
         let read = dereference::dereference(client, &self.key.namespace, &self.object.spec).await;
-        let (values, redactions) = match read {
+        let dereference::Dereferenced { values, redactions, sources } = match read {
             Ok(read) => read,
             Err(error) => {
                 let failure = Failure::new(error.reason(), error.retry(), chain(&error));
@@ -38,7 +40,7 @@ impl Work<'_> {
             }
         };
         self.redactions = redactions;
-        Ok(Inputs { chart, values })
+        Ok(Inputs { chart, values, sources })
     }
 
     /// Reads the Secrets of `valuesFrom` for what must not be told, where the values themselves are not needed.

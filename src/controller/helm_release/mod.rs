@@ -178,7 +178,11 @@ impl Work<'_> {
         if !history.latest().is_some_and(|r| r.status.is_pending()) {
             self.operator.parking.leave(&key, self.key);
         }
-        Account { verdict: done.unwrap_or_else(Verdict::Failed), history: Some(history) }
+        let verdict = match done {
+            Ok(verdict) => verdict,
+            Err(failure) => Verdict::Failed(self.explain_failure(failure).await),
+        };
+        Account { verdict, history: Some(history) }
     }
 
     /// What there is of the release. A HelmRelease that has never begun a revision, of a release that nobody has a record
@@ -208,6 +212,10 @@ impl Work<'_> {
         owner: &Owner,
         verdict: Verdict,
     ) -> Account {
+        let stored = self.operator.records.of(&key.storage_namespace, &key.name);
+        if stored.is_some_and(|stored| !stored.is_pending()) && !self.operator.parking.has(self.key) {
+            return Account { verdict, history: None };
+        }
         let mut history = match release::observe(client, key).await {
             Ok(observed) => observed.history,
             Err(_) => return Account { verdict, history: None },

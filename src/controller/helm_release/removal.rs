@@ -5,7 +5,7 @@ use tracing::info;
 
 use super::{Account, Work};
 use crate::api::{DeletionPolicy, FINALIZER, Reason};
-use crate::cluster::{Retry, TenantClient, chain};
+use crate::cluster::{ObjectRef, Retry, TenantClient, chain};
 use crate::controller::Requeue;
 use crate::controller::publish::HELM_RELEASE;
 use crate::controller::verdict::Failure;
@@ -45,6 +45,7 @@ impl Work<'_> {
             Ok(observed) => observed.history,
             Err(error) => return Err(self.explain(error).await),
         };
+        self.watch_inventory().await;
         let revision = history.latest().map_or(0, |r| r.number);
         self.operator.parking.enter(key, self.key, revision);
         let was_ours = self.last_status().is_some_and(|s| s.target.is_some());
@@ -73,10 +74,23 @@ impl Work<'_> {
         }
     }
 
+    /// The kinds of what the release owns are watched from here on: whose the objects are need not be asked then.
+    async fn watch_inventory(&self) {
+        let inventory = self.last_status().map(|status| status.inventory).unwrap_or_default();
+        let Ok(served) = self.operator.discovery.served().await else { return };
+        let objects = inventory.iter().filter_map(|entry| ObjectRef::from_id(&entry.id, &entry.v));
+        for kind in objects.filter_map(|object| served.kind(&object).cloned()) {
+            self.operator.kinds.ensure(&kind);
+        }
+    }
+
     /// The HelmRelease is being deleted.
     pub(super) async fn delete(mut self) -> Requeue {
         let finalizers = self.object.metadata.finalizers.clone().unwrap_or_default();
-        if !finalizers.iter().any(|f| f == FINALIZER) {
+        let uid = self.object.metadata.uid.as_ref();
+        if !finalizers.iter().any(|f| f == FINALIZER)
+            || self.operator.remember(self.key, uid, |memory| memory.is_over)
+        {
             return Requeue::OnChange;
         }
         let policy = self.object.spec.deletion_policy;
@@ -111,6 +125,7 @@ impl Work<'_> {
         match ended {
             Ok(()) => {
                 self.operator.forget_release(self.key);
+                self.operator.remember(self.key, uid, |memory| memory.is_over = true);
                 Requeue::OnChange
             }
             Err(failure) => self.publish(Account::failed(failure, None)).await,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pintle_helm::Compat;
 use pintle_helm::chart::{Chart, Error};
 use pintle_helm::manifest::Manifest;
 use pintle_helm::render::{Capabilities, KubeVersion, Lookup, ReleaseFacts, RenderOptions, render};
@@ -31,7 +32,8 @@ impl Work<'_> {
         inputs: Inputs,
         action: Action,
     ) -> Result<(Coalesced, Manifest), Failure> {
-        check_installable(&inputs, self.object.spec.helm_compat.into())?;
+        let compat = self.object.spec.helm_compat.into();
+        check_installable(&inputs, compat)?;
         // Charts ask for kinds that may have been installed since.
         let served = self.operator.discovery.refresh(DISCOVERY_AGE).await.map_err(release::Error::from)?;
         let (git, major, minor) = &served.version;
@@ -53,12 +55,10 @@ impl Work<'_> {
         let lookup: Arc<dyn Lookup> =
             Arc::new(ClusterLookup::new(cx.tenant.clone(), Arc::clone(&self.operator.discovery)));
         let files = spec.chart.values_files.clone();
-        let compat = spec.helm_compat.into();
         let freeze = (spec.impure == Impure::Freeze).then(|| history.drawn());
         let redactions = self.redactions.clone();
         let work = move || {
             let layers = with_values_files(&inputs, &files)?;
-            layers.0.check_installable(compat).map_err(|e| Failure::of_chart(&inputs.chart, &e))?;
             let options = CoalesceOptions { skip_schema_validation: skip_schema, compat };
             let coalesced = coalesce(&layers.0, [layers.1], options).map_err(|e| Failure::of_values(&e))?;
             let options = RenderOptions {
@@ -72,6 +72,8 @@ impl Work<'_> {
                     .map_err(|e| Failure::of_render(&e))?;
             Ok((coalesced, manifest))
         };
+        // More at a time than there are processors would only take more memory. Nobody closes the semaphore.
+        let _permit = self.operator.renders.acquire().await.ok();
         let rendered = tokio::task::spawn_blocking(work).await;
         let rendered = rendered.unwrap_or_else(|_| Err(Failure::defect("rendering was cut short")));
         rendered.map_err(|failure: Failure| failure.redacted(&redactions))
@@ -79,7 +81,7 @@ impl Work<'_> {
 }
 
 /// A chart that lacks what it depends on would be installed in part, and a library chart not at all.
-fn check_installable(inputs: &Inputs, compat: pintle_helm::Compat) -> Result<(), Failure> {
+fn check_installable(inputs: &Inputs, compat: Compat) -> Result<(), Failure> {
     let ResolvedChart { chart, name, version, .. } = &inputs.chart;
     let told = |error: &Error| format!("chart {name}-{version} cannot be installed: {}", chain(error));
     match chart.check_installable(compat) {

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::{Account, Work};
+use crate::api::condition::{self, READY};
 use crate::api::{HelmReleaseStatus, Reason};
 use crate::cluster::chain;
 use crate::controller::publish::{HELM_RELEASE, reference};
@@ -88,6 +89,7 @@ impl Work<'_> {
             Verdict::Settled { .. } | Verdict::Done { .. } => Requeue::After(jitter(interval)),
             Verdict::Again(after) => Requeue::After(*after),
             Verdict::Waiting { deadline, .. } => Requeue::After(until(*deadline)),
+            Verdict::Awaiting { .. } => Requeue::After(jitter(interval)),
             Verdict::Failed(failure) => failure.requeue(failures, interval),
         }
     }
@@ -116,6 +118,16 @@ impl Work<'_> {
                 self.tell_of_hooks(history.and_then(History::latest)).await;
                 warn!(release = %self.key, reason = %failure.reason, error = failure.message, "failed");
                 self.event(false, failure.reason, &failure.message).await;
+            }
+            Verdict::Awaiting { reason, message, plan } => {
+                let known = old.and_then(|status| status.plan.as_ref());
+                let ready = old.and_then(|status| condition::find(&status.conditions, READY));
+                let is_told = known.is_some_and(|known| known.digest == plan.digest)
+                    && ready.is_some_and(|ready| ready.reason == reason.as_str());
+                if !is_told {
+                    info!(release = %self.key, digest = plan.digest, "a plan waits for its approval");
+                    self.event(*reason == Reason::AwaitingApproval, *reason, message).await;
+                }
             }
             _ => {}
         }

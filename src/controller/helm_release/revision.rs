@@ -3,19 +3,25 @@
 use std::time::Duration;
 
 use futures::FutureExt;
+use pintle_helm::manifest::digest_object;
+use serde_json::json;
 use tracing::info;
 
 use super::{Inputs, Work, is_ready};
-use crate::api::{Reason, ValuesKind};
+use crate::api::{APPROVE, Approval, Reason, ValuesKind, condition};
 use crate::cluster::Retry;
 use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
-use crate::release::{self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey};
+use crate::release::{
+    self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Standing,
+};
 use crate::telemetry::failpoint::Failpoint;
 
 /// A pending revision that met a fault of the moment is resumed after this.
 const RESUME_PAUSE: Duration = Duration::from_secs(2);
+/// Fields of other managers that an event names.
+const TAKEOVERS: usize = 5;
 
 impl Work<'_> {
     /// coalesce → render → plan → preflight → begin → execute: a new revision with new content.
@@ -28,7 +34,9 @@ impl Work<'_> {
         action: Action,
     ) -> Result<Verdict, Failure> {
         self.check_dependencies()?;
+        let values = json!({"values": self.object.spec.values, "valuesFrom": inputs.sources});
         let (coalesced, manifest) = self.render(cx, history, history.next_number(), inputs, action).await?;
+        let secrets = self.object.spec.values_from.iter().any(|r| r.kind == ValuesKind::Secret);
         let draft = Draft::forward(
             history,
             cx.key,
@@ -39,11 +47,13 @@ impl Work<'_> {
             &manifest,
             desired,
         )?;
-        let plan = release::prepare(cx, history, draft.number(), action, &manifest).boxed().await?;
-        if action == Action::Upgrade {
-            release::preflight(cx, &plan).boxed().await?;
+        let draft = draft.with_secret_values(secrets).of_values(digest_object(&values));
+        let mut plan = release::prepare(cx, history, draft.number(), action, &manifest).boxed().await?;
+        release::preflight(cx, &mut plan).boxed().await?;
+        match self.approve(history, self.planned(cx, history, draft, &plan)) {
+            Ok(draft) => self.begin(cx, history, draft, &plan).await,
+            Err(awaiting) => Ok(awaiting),
         }
-        self.begin(cx, history, draft, &plan).await
     }
 
     pub(super) async fn roll_back(
@@ -55,11 +65,53 @@ impl Work<'_> {
         history.complete(cx.tenant, cx.key, &[to]).boxed().await?;
         let draft = Draft::rollback(history, cx.key, cx.owner, to)?;
         let manifest = draft.manifest()?;
-        let plan = release::prepare(cx, history, draft.number(), Action::Rollback, &manifest).boxed().await?;
-        release::preflight(cx, &plan).boxed().await?;
-        self.begin(cx, history, draft, &plan).await
+        let number = draft.number();
+        let mut plan = release::prepare(cx, history, number, Action::Rollback, &manifest).boxed().await?;
+        release::preflight(cx, &mut plan).boxed().await?;
+        match self.approve(history, self.planned(cx, history, draft, &plan)) {
+            Ok(draft) => self.begin(cx, history, draft, &plan).await,
+            Err(awaiting) => Ok(awaiting),
+        }
     }
 
+    /// A draft with what its plan says, as it may be shown.
+    pub(super) fn planned(&self, cx: &Release<'_>, history: &History, draft: Draft, plan: &Plan) -> Draft {
+        draft.with_plan(history, plan, cx.policy).redacted(&|text| self.redactions.apply(text))
+    }
+
+    /// The draft, when its plan may be carried out; else what its approval waits for.
+    fn approve(&self, history: &History, draft: Draft) -> Result<Draft, Verdict> {
+        let facts = draft.facts();
+        let Some(plan) = facts.plan.as_ref().filter(|_| self.object.spec.approval == Approval::Manual) else {
+            return Ok(draft);
+        };
+        let approved = self.object.annotation(APPROVE);
+        let standing = release::standing(history, &plan.digest, approved);
+        if standing == Standing::Approved {
+            return Ok(draft);
+        }
+        let mut message = match standing {
+            Standing::Outdated => {
+                let approved = approved.unwrap_or_default();
+                format!(
+                    "the approved plan {} is void, because the inputs, the manifest or the deployed revision changed; ",
+                    condition::truncate(approved, 80)
+                )
+            }
+            _ => String::new(),
+        };
+        message.push_str(&format!(
+            "the {} to revision {} waits for approval: {}; to approve it, annotate the HelmRelease with {APPROVE}={}",
+            plan.action, plan.revision, facts.summary, plan.digest
+        ));
+        let reason = match standing {
+            Standing::Outdated => Reason::PlanOutdated,
+            _ => Reason::AwaitingApproval,
+        };
+        Err(Verdict::Awaiting { reason, message, plan: Box::new(plan.clone()) })
+    }
+
+    /// Writes the intent and carries the plan out. The draft has its [`planned`](Self::planned) facts.
     pub(super) async fn begin(
         &self,
         cx: &Release<'_>,
@@ -69,14 +121,15 @@ impl Work<'_> {
     ) -> Result<Verdict, Failure> {
         self.wait_for(cx.key, draft.number(), plan);
         let action = plan.action;
-        let summary = self.summary(plan);
-        let draft = draft.with_plan(plan, summary.clone(), cx.policy).forced_at(self.force_at());
+        let draft = draft.forced_at(self.force_at());
+        let summary = draft.facts().summary.clone();
         info!(release = %self.key, revision = draft.number(), action = action.as_str(), plan = %summary, "begins");
         Failpoint::Planned.reach();
         let uid = self.object.metadata.uid.as_ref();
         self.operator.remember(self.key, uid, |memory| memory.begun = true);
         let number = history.begin(cx, draft).await?;
         Failpoint::Begun.reach();
+        self.tell_of_takeovers(number, plan).await;
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
     }
@@ -142,7 +195,10 @@ impl Work<'_> {
         let inventory = release::inventory(plan);
         match outcome {
             Outcome::Parked { waiting, deadline, ready, warnings } => {
-                self.operator.parking.found_ready(cx.key, ready);
+                let waits_for = waiting.iter().map(|(object, _)| object.clone()).collect();
+                if self.operator.parking.found(cx.key, ready, waits_for) {
+                    self.operator.release_queue.add(self.key.clone());
+                }
                 self.warn_of(&warnings).await;
                 let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at);
                 Ok(Verdict::Waiting { waiting, deadline, begun, inventory: Some(inventory) })
@@ -157,17 +213,25 @@ impl Work<'_> {
                 self.warn_of(&warnings).await;
                 release::tidy(cx, history, self.held()).boxed().await?;
                 let recorded = history.find(number).and_then(|r| Some(r.facts.as_ref()?.summary.clone()));
-                let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| self.summary(plan));
+                let summary = recorded.filter(|s| !s.is_empty()).unwrap_or_else(|| plan.outline());
                 Ok(Verdict::Done { action: plan.action, revision: number, summary, inventory })
             }
         }
     }
 
-    /// What a plan changes. With Secrets among its values no value is shown: a chart may copy them anywhere, and the
-    /// old ones are known to nobody here.
-    pub(super) fn summary(&self, plan: &Plan) -> String {
-        let secret = self.object.spec.values_from.iter().any(|r| r.kind == ValuesKind::Secret);
-        if secret { plan.outline() } else { plan.summary() }
+    /// What is taken over from other managers, who may have meant it.
+    async fn tell_of_takeovers(&self, number: u32, plan: &Plan) {
+        let taken = plan.takeovers();
+        if taken.is_empty() {
+            return;
+        }
+        let mut note = format!("revision {number} takes over ");
+        note.push_str(&taken.iter().take(TAKEOVERS).cloned().collect::<Vec<_>>().join(", "));
+        if taken.len() > TAKEOVERS {
+            note.push_str(&format!(" and {} fields more", taken.len() - TAKEOVERS));
+        }
+        note.push_str("; set spec.conflicts: Fail to leave such fields to their managers");
+        self.event(false, Reason::ApplyConflict, &note).await;
     }
 
     /// The server's warnings, such as those of Pod Security, become an event.
@@ -185,8 +249,8 @@ impl Work<'_> {
 
     /// The kinds of the plan's objects are watched from here on.
     fn watch(&self, plan: &Plan) {
-        for (kind, _) in plan.inventory() {
-            self.operator.kinds.ensure(&kind);
+        for kind in plan.kinds() {
+            self.operator.kinds.ensure(kind);
         }
     }
 

@@ -144,7 +144,7 @@ fn a_draft_becomes_a_secret_that_reads_back() {
     secret["metadata"]["labels"]["team"] = json!("a");
     let history = History::from_secrets(&[secret]);
     let changes = crate::api::Changes { created: 1, ..Default::default() };
-    let plan = Plan { action: Action::Upgrade, steps: Vec::new(), changes, read_at: None };
+    let plan = Plan { action: Action::Upgrade, changes, ..Plan::default() };
     let draft = Draft::forward(
         &history,
         &key(),
@@ -156,7 +156,7 @@ fn a_draft_becomes_a_secret_that_reads_back() {
         &desired(),
     )
     .unwrap()
-    .with_plan(&plan, plan.summary(), &policy());
+    .with_plan(&history, &plan, &policy());
     assert_eq!(draft.number(), 2);
     let secrets = draft.secrets(&key()).unwrap();
     assert!(secrets.parts.is_empty());
@@ -168,6 +168,8 @@ fn a_draft_becomes_a_secret_that_reads_back() {
     let facts = read.facts.clone().unwrap();
     assert_eq!((facts.action, facts.changes.created, facts.holder.as_str()), (Action::Upgrade, 1, "pod-1"));
     assert!(facts.deadline > facts.started_at);
+    let told = facts.plan.unwrap();
+    assert_eq!((told.revision, told.base, told.changes.created), (2, Some(1), 1));
     let again = read.manifest().unwrap();
     assert_eq!(again.to_text(), manifest.to_text());
     let paths: Vec<&str> = again.crds.iter().map(|c| c.path.as_str()).collect();
@@ -294,4 +296,80 @@ pub(super) fn chart() -> pintle_helm::chart::Chart {
     archive.append_data(&mut header, "web/Chart.yaml", text.as_slice()).unwrap();
     let bytes = archive.into_inner().unwrap().finish().unwrap();
     pintle_helm::chart::load_archive(&bytes, &pintle_helm::chart::Limits::default()).unwrap()
+}
+
+/// The digest of the plan for an upgrade with these facts, when rendering again would give the same or not.
+fn plan_digest(
+    change: impl FnOnce(&mut Facts),
+    base: Option<u32>,
+    policy: &Policy,
+    is_fixed: bool,
+) -> String {
+    let mut facts = revision(2, PendingUpgrade).facts.unwrap();
+    facts.action = Action::Upgrade;
+    facts.manifest_digest = "manifest".into();
+    change(&mut facts);
+    super::super::approval::digest(&facts, &facts.values_digest, base, policy, is_fixed)
+}
+
+#[test]
+fn a_plans_digest_is_of_its_inputs_manifest_and_base() {
+    let plain = || plan_digest(|_| {}, Some(1), &policy(), true);
+    assert_eq!(plain(), plain());
+    let later = plan_digest(|f| f.started_at = Some(at(9)), Some(1), &policy(), true);
+    assert_eq!(plain(), later, "when it is made means nothing");
+    let forced = Policy { force: true, ..policy() };
+    for (name, other) in [
+        ("another chart", plan_digest(|f| f.chart_digest = "x".into(), Some(1), &policy(), true)),
+        ("other values", plan_digest(|f| f.values_digest = "x".into(), Some(1), &policy(), true)),
+        ("another manifest", plan_digest(|f| f.manifest_digest = "x".into(), Some(1), &policy(), true)),
+        ("another base", plan_digest(|_| {}, Some(2), &policy(), true)),
+        ("a rollback", plan_digest(|f| f.rollback_of = Some(1), Some(1), &policy(), true)),
+        ("re-creations", plan_digest(|_| {}, Some(1), &forced, true)),
+    ] {
+        assert_ne!(plain(), other, "{name}");
+    }
+    let drawn = |digest: &str| plan_digest(|f| f.manifest_digest = digest.into(), Some(1), &policy(), false);
+    assert_eq!(drawn("a"), drawn("b"), "what is drawn anew each time is no other plan");
+}
+
+#[test]
+fn an_approval_is_for_one_plan() {
+    let done = revision(1, Deployed).with(|f| {
+        f.plan = Some(crate::api::PlanStatus { digest: "sha256:1".into(), ..Default::default() });
+    });
+    let history = history(&[done]);
+    for (name, approved, want) in [
+        ("none", None, Standing::Awaiting),
+        ("an empty one", Some(" "), Standing::Awaiting),
+        ("this one", Some("sha256:2"), Standing::Approved),
+        ("one that was carried out", Some("sha256:1"), Standing::Awaiting),
+        ("another one", Some("sha256:3"), Standing::Outdated),
+        ("a part of it", Some("sha256:"), Standing::Outdated),
+    ] {
+        assert_eq!(standing(&history, "sha256:2", approved), want, "{name}");
+    }
+}
+
+#[test]
+fn values_are_shown_only_when_no_secret_is_among_them() {
+    let shown = |old: &Built, secret: bool| {
+        let history = History::from_secrets(&[old.secret()]);
+        let manifest = Manifest::from_text("---\n# Source: web/templates/a.yaml\nkind: A\n").unwrap();
+        let (key, owner, values) = (key(), owner(), pintle_helm::values::Values::default());
+        let draft =
+            Draft::forward(&history, &key, &owner, Action::Upgrade, &chart(), values, &manifest, &desired());
+        let draft = draft.unwrap().with_secret_values(secret);
+        let facts = draft.with_plan(&history, &super::plan::of_one_change(), &policy()).facts().clone();
+        let told = facts.plan.unwrap().objects[0].paths.join(" ") + &facts.summary;
+        told.contains("-> 2")
+    };
+    for (name, old, secret, want) in [
+        ("none", revision(1, Deployed), false, true),
+        ("now", revision(1, Deployed), true, false),
+        ("before", revision(1, Deployed).with(|f| f.secret_values = true), false, false),
+        ("nobody knows what helm was given", revision(1, Deployed).by_helm(), false, false),
+    ] {
+        assert_eq!(shown(&old, secret), want, "{name}");
+    }
 }

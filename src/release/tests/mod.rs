@@ -27,6 +27,8 @@ fn policy() -> Policy {
         timeout: Duration::from_secs(60),
         max_history: 10,
         conflicts: Conflicts::Force,
+        preflight: Preflight::Upgrade,
+        force: false,
         crds: CrdPolicy::Create,
         disable_hooks: false,
         disable_wait: false,

@@ -78,6 +78,11 @@ const ROLE: &str =
     "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r, namespace: odd}";
 const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 1}";
 
+/// An upgrade that changes `data.x` of a ConfigMap from 1 to 2.
+pub(super) fn of_one_change() -> Plan {
+    planned(&[A2], &deployed(&[A1]), &[A1])
+}
+
 #[test]
 fn changes_are_told_apart() {
     let failed = |text| Earlier { manifest: manifest(&[text]), deployed: false };
@@ -86,13 +91,7 @@ fn changes_are_told_apart() {
         ("the same", vec![A1], deployed(&[A1]), vec![A1], "unchanged ConfigMap apps/a"),
         ("another value", vec![A2], deployed(&[A1]), vec![A1], "ConfigMap apps/a: data.x 1 -> 2"),
         ("a deleted one", vec![A1], deployed(&[A1]), vec![], "create ConfigMap apps/a"),
-        (
-            "an edited one",
-            vec![A1],
-            deployed(&[A1]),
-            vec![A2],
-            "update ConfigMap apps/a: the live object differs",
-        ),
+        ("an edited one", vec![A1], deployed(&[A1]), vec![A2], "ConfigMap apps/a: data.x 2 -> 1"),
         ("an adopted one", vec![A1], vec![], vec![A1], "update ConfigMap apps/a: the live object differs"),
         (
             "one that a failed attempt may have changed",
@@ -157,7 +156,7 @@ fn steps_come_in_helms_order() {
             "hook/post-upgrade/Job/p"
         ]
     );
-    assert_eq!(plan.changes, Changes { created: 4, updated: 0, deleted: 1, unchanged: 0 });
+    assert_eq!(plan.changes, Changes { created: 4, deleted: 1, ..Changes::default() });
     assert_eq!(
         plan.to_string(),
         "run pre-upgrade hook Job z\nrun pre-upgrade hook Job a\ncreate ConfigMap apps/b\ncreate ConfigMap apps/a\n\
@@ -321,9 +320,31 @@ fn definitions_are_created_and_replaced_only_on_request() {
             ..Live::default()
         }
     };
+    let unestablished = {
+        let target = &targets.crds[0];
+        let mut object = there.find(&target.object).unwrap().value().clone();
+        object["apiVersion"] = json!("apiextensions.k8s.io/v1");
+        Live {
+            objects: BTreeMap::from([(target.object.clone(), LiveObject::new(object))]),
+            ..Live::default()
+        }
+    };
+    let served = {
+        let target = &targets.crds[0];
+        let conditions =
+            json!([{"type": "Established", "status": "True"}, {"type": "NamesAccepted", "status": "True"}]);
+        let mut object = there.find(&target.object).unwrap().value().clone();
+        object["apiVersion"] = json!("apiextensions.k8s.io/v1");
+        object["status"] = json!({"conditions": conditions});
+        Live {
+            objects: BTreeMap::from([(target.object.clone(), LiveObject::new(object))]),
+            ..Live::default()
+        }
+    };
     for (name, crds, live, want) in [
         ("missing", CrdPolicy::Create, Live::default(), true),
-        ("there", CrdPolicy::Create, there.clone(), false),
+        ("there", CrdPolicy::Create, served, false),
+        ("there, and to be waited for", CrdPolicy::Create, unestablished, true),
         ("there, and older", CrdPolicy::CreateReplace, there, true),
         ("not wanted", CrdPolicy::Skip, Live::default(), false),
     ] {
@@ -351,4 +372,39 @@ fn an_object_of_an_earlier_chart_is_found_by_the_definition_of_that_chart() {
     let known = targets(&Manifest::default(), &earlier).unwrap();
     assert!(known.unserved.is_empty());
     assert_eq!(known.leftovers().iter().map(|t| t.object.name.as_str()).collect::<Vec<_>>(), ["x"]);
+}
+
+#[test]
+fn a_plan_is_told_within_bounds() {
+    let object = |name: &str, value: &str| {
+        let data: Vec<String> = (0..8).map(|i| format!("k{i}: '{value}'")).collect();
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{{}}}", data.join(", "))
+    };
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let (old, new): (Vec<String>, Vec<String>) =
+        names.iter().map(|name| (object(name, &"x".repeat(500)), object(name, "y"))).unzip();
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (old.iter().map(String::as_str).collect(), new.iter().map(String::as_str).collect());
+    let plan = planned(&new, &deployed(&old), &old);
+    let told = plan.first_objects(true);
+    assert_eq!((told.len(), told[0].paths.len(), told[0].further_paths), (5, 5, 3));
+    assert!(told.iter().flat_map(|o| &o.paths).all(|path| path.len() <= 240), "{told:?}");
+    assert!(plan.summary().ends_with("; and 2 more"));
+    assert_eq!(plan.first_objects(false)[0].paths[0], "data.k0");
+}
+
+#[test]
+fn a_secret_is_masked_wherever_the_chart_copies_it() {
+    let secret = |value: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData: {{p: {value}}}")
+    };
+    let copy = |value: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{url: 'me:{value}@db'}}")
+    };
+    let (old, new) = ([secret("hunter-one"), copy("hunter-one")], [secret("hunter-two"), copy("hunter-two")]);
+    let (old, new) = ([old[0].as_str(), old[1].as_str()], [new[0].as_str(), new[1].as_str()]);
+    let plan = planned(&new, &deployed(&old), &old);
+    let told = format!("{}{:?}", plan.summary(), plan.first_objects(true));
+    assert!(told.contains("data.url me:***@db -> me:***@db"), "{told}");
+    assert!(!told.contains("hunter"), "{told}");
 }

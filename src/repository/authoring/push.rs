@@ -179,28 +179,23 @@ fn annotations(metadata: &Metadata, created: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use pintle_helm::chart::Maintainer;
-
     use super::*;
 
     #[test]
     fn annotations_are_helms() {
-        let person = |name: &str, email: &str| Maintainer {
-            name: name.to_owned(),
-            email: email.to_owned(),
-            ..Maintainer::default()
-        };
-        let metadata = Metadata {
-            name: "web".to_owned(),
-            version: "1.0.0+b".to_owned(),
-            description: " ".to_owned(),
-            sources: vec!["https://a".to_owned(), "https://b".to_owned()],
-            maintainers: vec![person("Ann", "a@x"), person("", "b@x"), person("Cy", "")],
-            annotations: [("title", "other"), ("url", "https://c")]
-                .map(|(key, text)| (format!("{ANNOTATION}{key}"), text.to_owned()))
-                .into(),
-            ..Metadata::default()
-        };
+        let metadata: Metadata = serde_json::from_value(serde_json::json!({
+            "apiVersion": "v2",
+            "name": "web",
+            "version": "1.0.0+b",
+            "description": " ",
+            "sources": ["https://a", "https://b"],
+            "maintainers": [{"name": "Ann", "email": "a@x"}, {"email": "b@x"}, {"name": "Cy"}],
+            "annotations": {
+                (format!("{ANNOTATION}title")): "other",
+                (format!("{ANNOTATION}url")): "https://c",
+            },
+        }))
+        .unwrap();
         let found = annotations(&metadata, "2026-01-02T03:04:05Z");
         let found: Vec<(&str, &str)> =
             found.iter().map(|(key, text)| (key.strip_prefix(ANNOTATION).unwrap(), text.as_str())).collect();

@@ -208,14 +208,16 @@ impl<'set> State<'set, '_> {
         let tree = self.tree;
         // The lexer takes nothing else than UTF-8 for a name.
         let names = std::str::from_utf8(names.of(&tree.text)).unwrap_or_default();
-        // Every name has its dot in front, so the first piece is empty.
-        let Some((before, last)) = names.rsplit_once('.') else { return Ok(receiver.clone()) };
+        // Every name has its dot in front.
+        let Some(mut rest) = names.get(1..) else { return Ok(receiver.clone()) };
         let mut walked = None;
-        for name in before.split('.').skip(1) {
+        while let Some(end) = rest.bytes().position(|byte| byte == b'.') {
+            let name = rest.get(..end).unwrap_or_default();
             walked =
                 Some(self.eval_field(dot, name, expr, Args::NONE, walked.as_ref().unwrap_or(receiver))?);
+            rest = rest.get(end + 1..).unwrap_or_default();
         }
-        self.eval_field(dot, last, expr, args, walked.as_ref().unwrap_or(receiver))
+        self.eval_field(dot, rest, expr, args, walked.as_ref().unwrap_or(receiver))
     }
 
     fn eval_field(

@@ -364,6 +364,10 @@ impl<'set, 'run> State<'set, 'run> {
             return Ok(());
         }
         self.at = At::Action(action);
+        let value = match &value {
+            Value::Object(object) => object.pointee().map_or(value, Value::Object),
+            _ => value,
+        };
         match &value {
             Value::String(text) => self.write(text.as_bytes()),
             // Go: a value that is not there has a text of its own; Helm removes it from the rendered file.
@@ -391,7 +395,7 @@ impl<'set, 'run> State<'set, 'run> {
                 return self.walk(if with { &value } else { dot }, &branch.body);
             }
             let Some(otherwise) = &branch.otherwise else { return Ok(Flow::Next) };
-            match (otherwise.as_slice(), with) {
+            match (&**otherwise, with) {
                 ([node @ Node::If(next)], false) | ([node @ Node::With(next)], true) => {
                     self.at = At::Node(node);
                     self.step()?;

@@ -54,7 +54,7 @@ fn show(text: &str, token: Token, error: &str) -> String {
     let value = match token.kind {
         TokenKind::Error => error,
         TokenKind::LeftDelim | TokenKind::RightDelim | TokenKind::Eof => "",
-        _ => &text[token.start..token.end],
+        _ => &text[token.start as usize..token.end as usize],
     };
     if value.is_empty() || token.kind == TokenKind::Space && value == " " {
         kind
@@ -86,8 +86,9 @@ fn lex() {
 /// As Go's `lexPosTests`.
 #[test]
 fn positions_and_lines() {
-    let places =
-        |text| -> Vec<_> { tokens(text).iter().map(|(token, _)| (token.start, token.line)).collect() };
+    let places = |text: &str| -> Vec<_> {
+        tokens(text).iter().map(|(token, _)| (token.start, token.line(text.as_bytes()))).collect()
+    };
     assert_eq!(places("{{\n.x}}\ny"), [(0, 1), (2, 1), (3, 2), (5, 2), (7, 2), (9, 3)]);
     assert_eq!(places("a \n {{- 1 -}} \n b"), [(0, 1), (4, 2), (8, 2), (11, 2), (16, 3), (17, 3)]);
     assert_eq!(places("{{/* a\n */}}\n{{1}}"), [(12, 2), (13, 3), (15, 3), (16, 3), (18, 3)]);

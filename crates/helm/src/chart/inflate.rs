@@ -3,14 +3,18 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use flate2::bufread::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Bytes;
 
 /// What deflate can make of a byte at most.
 const MAX_RATIO: usize = 1032;
 
-/// How much is inflated at a time where the stream is broken.
-const SMALL_STEP: usize = 64 << 10;
+/// How much is inflated at a time where not all can be inflated at once.
+const STEP: usize = 64 << 10;
+
+/// The largest window of deflate, as zlib counts it.
+const WINDOW_BITS: u8 = 15;
 
 /// An inflated stream, which is read as if it were inflated on the way: what is wrong with it shows only to who reads as
 /// far as that. As in Go, nothing is read after the end of a tar, the checksum of gzip included.
@@ -25,41 +29,44 @@ impl Inflated {
     /// Inflates `bytes`; a stream of more than `limit` bytes fails there, and does not end: it must not pass for a whole
     /// one.
     pub(super) fn new(bytes: &[u8], limit: usize) -> Self {
-        match inflate(bytes, limit, usize::MAX) {
-            (data, None) => Self { data: data.into(), position: 0, failure: None },
-            // The inflater forgets what it made of a piece in which it fails.
-            (_, Some(_)) => {
-                let (data, failure) = inflate(bytes, limit, SMALL_STEP);
-                Self { data: data.into(), position: 0, failure }
-            }
-        }
+        let (data, failure) = match at_once(bytes, limit) {
+            Some(data) => (data, None),
+            None => in_pieces(bytes, limit),
+        };
+        Self { data: data.into(), position: 0, failure }
     }
 }
 
-/// Inflates in pieces of at most `step` bytes.
-fn inflate(bytes: &[u8], limit: usize, step: usize) -> (Vec<u8>, Option<io::Error>) {
+/// Inflates what is whole, is one member, and is as long as it says.
+fn at_once(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let length = promised(bytes);
+    if length > limit.min(bytes.len().saturating_mul(MAX_RATIO)) {
+        return None;
+    }
+    // Memory that need not be cleared, and that is the inflater's window too.
+    let mut data = Vec::with_capacity(length.saturating_add(1));
+    let mut inflater = Decompress::new_gzip(WINDOW_BITS);
+    let status = inflater.decompress_vec(bytes, &mut data, FlushDecompress::Finish).ok()?;
+    (status == Status::StreamEnd && inflater.total_in() == bytes.len() as u64).then_some(data)
+}
+
+/// Inflates up to what is wrong.
+fn in_pieces(bytes: &[u8], limit: usize) -> (Vec<u8>, Option<io::Error>) {
     let mut decoder = MultiGzDecoder::new(bytes);
-    let most = limit.saturating_add(1);
-    // One byte more than there should be, so that the end shows.
-    let expected = promised(bytes).min(bytes.len().saturating_mul(MAX_RATIO)).saturating_add(1);
-    let mut data = vec![0; expected.min(most)];
-    let mut filled = 0;
+    let mut data = Vec::new();
     let failure = loop {
-        if filled == data.len() {
-            data.resize(data.len().saturating_mul(2).max(SMALL_STEP).min(most), 0);
-        }
-        let end = filled.saturating_add(step).min(data.len());
-        match decoder.read(data.get_mut(filled..end).unwrap_or_default()) {
+        let filled = data.len();
+        data.resize(filled.saturating_add(STEP), 0);
+        let read = decoder.read(data.get_mut(filled..).unwrap_or_default());
+        data.truncate(filled + *read.as_ref().unwrap_or(&0));
+        match read {
             Ok(0) => break None,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break Some(error),
-        }
-        if filled > limit {
-            break Some(io::ErrorKind::FileTooLarge.into());
+            Ok(_) if data.len() > limit => break Some(io::ErrorKind::FileTooLarge.into()),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => break Some(error),
+            _ => {}
         }
     };
-    data.truncate(filled.min(limit));
+    data.truncate(limit);
     (data, failure)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::archive::{self, Budget, RawFile};
-use super::metadata::{Lock, Metadata, NULL_DEPENDENCY, NULL_MAINTAINER};
+use super::metadata::{Lock, Metadata};
 use super::{Chart, ChartFile, Error};
 use crate::decode::Decoder;
 use crate::render::ParsedTemplates;
@@ -125,11 +125,7 @@ fn inner_chart(name: &str, files: Vec<RawFile>, parent: &str, budget: &mut Budge
 }
 
 fn read_metadata(metadata: &mut Metadata, file: &'static str, text: &[u8]) -> Result<(), Error> {
-    metadata.merge(text).map_err(|message| match message.as_str() {
-        // Helm finds these when it validates, after parsing.
-        NULL_MAINTAINER | NULL_DEPENDENCY => Error::Invalid(message),
-        _ => Error::Parse { file, message },
-    })
+    metadata.merge(text).map_err(|message| Error::Parse { file, message })
 }
 
 fn read_lock(file: &'static str, text: &[u8]) -> Result<Option<Lock>, Error> {
@@ -140,7 +136,9 @@ fn read_lock(file: &'static str, text: &[u8]) -> Result<Option<Lock>, Error> {
 /// it says depends on the Helm that is asked for: [`Chart::check_installable`] decides that.
 pub(super) fn check_api_version(text: &[u8]) -> Result<(), Error> {
     let parse = |message| Error::Parse { file: "Chart.yaml", message };
-    let document = pintle_goyaml::parse(text).map_err(|error| parse(error.to_string()))?;
+    // As in Go, case does not matter; for ASCII that is.
+    let wanted = |key: &str| !key.is_ascii() || key.eq_ignore_ascii_case("apiVersion");
+    let document = pintle_goyaml::parse_some(text, wanted).map_err(|error| parse(error.to_string()))?;
     let mut version = String::new();
     let mut decoder = Decoder::new("chartBase");
     match &document {
@@ -229,6 +227,12 @@ mod tests {
                 "apiVersion: v2\nname: lab\nversion: 0.1.0\nkeywords: x\n",
                 vec![],
                 "cannot load Chart.yaml: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field Metadata.keywords of type []string",
+            ),
+            (
+                "of several mistakes the first",
+                "apiVersion: v2\nname: lab\nmaintainers: [null]\n",
+                vec![],
+                "validation: chart.metadata.version is required",
             ),
             ("chart.26", " \n", vec![], "validation: chart.metadata.name is required"),
             (

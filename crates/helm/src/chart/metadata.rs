@@ -64,6 +64,16 @@ pub struct Metadata {
     /// `application`, `library` or empty.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    /// What was left out while reading, for [`Metadata::validate`] to refuse.
+    #[serde(skip)]
+    pub(super) nulls: Nulls,
+}
+
+/// Whether there are null entries in a list that must have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Nulls {
+    maintainer: bool,
+    dependency: bool,
 }
 
 /// Who keeps a chart.
@@ -182,13 +192,13 @@ impl Metadata {
         let mut decoder = Decoder::new("Metadata");
         match &document {
             Value::Null => {}
-            Value::Object(object) => self.read(&mut decoder, object)?,
+            Value::Object(object) => self.read(&mut decoder, object),
             other => decoder.not_object(other, "v2.Metadata"),
         }
         decoder.finish()
     }
 
-    fn read(&mut self, decoder: &mut Decoder, object: &BTreeMap<String, Value>) -> Result<(), String> {
+    fn read(&mut self, decoder: &mut Decoder, object: &BTreeMap<String, Value>) {
         decoder.string(object, "name", &mut self.name);
         decoder.string(object, "home", &mut self.home);
         decoder.strings(object, "sources", &mut self.sources);
@@ -213,14 +223,13 @@ impl Metadata {
                 maintainer
             });
         if let Some(maintainers) = maintainers {
-            self.maintainers =
-                maintainers.into_iter().collect::<Option<_>>().ok_or_else(|| NULL_MAINTAINER.to_owned())?;
+            self.nulls.maintainer = maintainers.contains(&None);
+            self.maintainers = maintainers.into_iter().flatten().collect();
         }
         if let Some(dependencies) = read_dependencies(decoder, object) {
-            self.dependencies =
-                dependencies.into_iter().collect::<Option<_>>().ok_or_else(|| NULL_DEPENDENCY.to_owned())?;
+            self.nulls.dependency = dependencies.contains(&None);
+            self.dependencies = dependencies.into_iter().flatten().collect();
         }
-        Ok(())
     }
 
     /// Checks the rules of Helm v4 `pkg/chart/v2/metadata.go:Validate`, in its order, after cleaning the texts.
@@ -257,8 +266,14 @@ impl Metadata {
         if !matches!(self.kind.as_str(), "" | "application" | "library") {
             return invalid("chart.metadata.type must be application or library".to_owned());
         }
+        if self.nulls.maintainer {
+            return invalid("maintainers must not contain empty or null nodes".to_owned());
+        }
         for maintainer in &mut self.maintainers {
             [&mut maintainer.name, &mut maintainer.email, &mut maintainer.url].into_iter().for_each(sanitize);
+        }
+        if self.nulls.dependency {
+            return invalid("dependencies must not contain empty or null nodes".to_owned());
         }
         let mut names = Vec::new();
         for dependency in &mut self.dependencies {
@@ -287,11 +302,6 @@ impl Metadata {
         Ok(())
     }
 }
-
-/// How a null entry leaves [`Metadata::merge`]; [`load`](super::load) tells it from a parser's message.
-pub(super) const NULL_MAINTAINER: &str = "maintainers must not contain empty or null nodes";
-/// As [`NULL_MAINTAINER`].
-pub(super) const NULL_DEPENDENCY: &str = "dependencies must not contain empty or null nodes";
 
 impl Lock {
     /// Reads `Chart.lock`.
@@ -331,8 +341,10 @@ fn read_dependencies(
         decoder.strings(object, "tags", &mut dependency.tags);
         decoder.boolean(object, "enabled", &mut dependency.enabled);
         decoder.string(object, "alias", &mut dependency.alias);
-        if let Some(Value::Array(items)) = lookup(object, "import-values") {
-            dependency.import_values = items.iter().map(import_value).collect();
+        match lookup(object, "import-values") {
+            Some(Value::Array(items)) => dependency.import_values = items.iter().map(import_value).collect(),
+            Some(other) => decoder.mismatch(other, "import-values", "[]interface {}"),
+            None => {}
         }
         dependency
     })

@@ -19,7 +19,7 @@ use crate::Compat;
 use crate::chart::Crd;
 use crate::decode::Decoder;
 
-use order::compare_installed;
+use order::install_key;
 
 pub use digest::digest_object;
 pub use hook::{DeletePolicy, Hook, HookEvent, OutputLogPolicy, sort_for_execution};
@@ -112,8 +112,8 @@ impl Manifest {
                 }
             }
         }
-        manifest.documents.sort_by(|a, b| compare_installed(compat, &a.head.kind, &b.head.kind));
-        manifest.hooks.sort_by(|a, b| compare_installed(compat, &a.kind, &b.kind));
+        manifest.documents.sort_by_cached_key(|document| install_key(compat, &document.head.kind));
+        manifest.hooks.sort_by_cached_key(|hook| install_key(compat, &hook.kind));
         Ok(manifest)
     }
 

@@ -108,14 +108,13 @@ impl Order {
     }
 }
 
-/// As [`compare_kinds`] in install order, after the Helm that is asked for: Helm 3 does not know the webhooks' kinds.
-pub(crate) fn compare_installed(compat: Compat, a: &str, b: &str) -> Ordering {
-    let unknown = |kind: &str| compat == Compat::V3 && kind.ends_with("WebhookConfiguration");
-    match (unknown(a), unknown(b)) {
-        (false, false) => compare_kinds(Order::Install, a, b),
-        (true, false) if Order::Install.rank(b).is_some() => Ordering::Greater,
-        (false, true) if Order::Install.rank(a).is_some() => Ordering::Less,
-        _ => a.cmp(b),
+/// What to sort by, stably, for the order of [`compare_kinds`] when installing, after the Helm that is asked for: Helm 3
+/// does not know the webhooks' kinds.
+pub(crate) fn install_key(compat: Compat, kind: &str) -> (usize, String) {
+    let unknown = compat == Compat::V3 && kind.ends_with("WebhookConfiguration");
+    match Order::Install.rank(kind).filter(|_| !unknown) {
+        Some(rank) => (rank, String::new()),
+        None => (usize::MAX, kind.to_owned()),
     }
 }
 

@@ -17,16 +17,13 @@
 pub fn split(text: &str) -> Vec<&str> {
     let text = text.trim_start();
     let mut documents = Vec::new();
-    let (mut start, mut line_start) = (0, 0);
-    while let Some(line) = text.get(line_start..) {
-        if let Some(rest) = line.strip_prefix("---") {
-            documents.push(text.get(start..line_start).unwrap_or_default());
-            start = text.len() - rest.trim_start_matches([' ', '\t']).len();
-        }
-        match line.find('\n') {
-            Some(end) => line_start += end + 1,
-            None => break,
-        }
+    let mut start = 0;
+    let first = text.starts_with("---").then_some(0);
+    let further = memchr::memmem::find_iter(text.as_bytes(), "\n---").map(|at| at + 1);
+    for separator in first.into_iter().chain(further) {
+        documents.push(text.get(start..separator).unwrap_or_default());
+        let rest = text.get(separator + 3..).unwrap_or_default();
+        start = text.len() - rest.trim_start_matches([' ', '\t']).len();
     }
     documents.push(text.get(start..).unwrap_or_default());
     documents.into_iter().map(str::trim_start).filter(|document| !document.is_empty()).collect()

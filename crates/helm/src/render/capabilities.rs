@@ -224,6 +224,8 @@ pub(super) struct CapabilitiesObject {
     kube_version: Rc<KubeVersionObject>,
     api_versions: Rc<ApiVersionsObject>,
     compat: Compat,
+    /// Whether it is the struct itself, as a template prints it.
+    is_struct: bool,
 }
 
 impl CapabilitiesObject {
@@ -232,9 +234,11 @@ impl CapabilitiesObject {
             kube_version: Rc::new(KubeVersionObject {
                 version: capabilities.kube_version.clone(),
                 is_copy: false,
+                compat,
             }),
-            api_versions: Rc::new(ApiVersionsObject(capabilities.api_versions.clone())),
+            api_versions: Rc::new(ApiVersionsObject(capabilities.api_versions.clone(), compat)),
             compat,
+            is_struct: false,
         }))
     }
 }
@@ -261,7 +265,7 @@ impl Object for CapabilitiesObject {
     }
 
     fn print(&self) -> Vec<u8> {
-        let mut text = b"&{".to_vec();
+        let mut text = if self.is_struct { b"{".to_vec() } else { b"&{".to_vec() };
         text.extend_from_slice(&self.kube_version.dump());
         text.push(b' ');
         text.extend_from_slice(&self.api_versions.print());
@@ -271,11 +275,21 @@ impl Object for CapabilitiesObject {
         text
     }
 
+    fn pointee(&self) -> Option<Rc<dyn Object>> {
+        Some(Rc::new(Self {
+            kube_version: self.kube_version.clone(),
+            api_versions: self.api_versions.clone(),
+            compat: self.compat,
+            is_struct: true,
+        }))
+    }
+
     fn deep_copied(&self) -> Option<Rc<dyn Object>> {
         Some(Rc::new(Self {
             kube_version: Rc::new(self.kube_version.without_comparable(false)),
             api_versions: self.api_versions.clone(),
             compat: self.compat,
+            is_struct: false,
         }))
     }
 
@@ -305,6 +319,7 @@ struct KubeVersionObject {
     version: KubeVersion,
     /// Whether Go could not take its address, and so does not find its `String()`.
     is_copy: bool,
+    compat: Compat,
 }
 
 impl KubeVersionObject {
@@ -316,19 +331,27 @@ impl KubeVersionObject {
 
     /// What `deepCopy` leaves of it: it does not see fields that are not exported.
     fn without_comparable(&self, is_copy: bool) -> Self {
-        Self { version: KubeVersion { comparable: String::new(), ..self.version.clone() }, is_copy }
+        let version = KubeVersion { comparable: String::new(), ..self.version.clone() };
+        Self { version, is_copy, compat: self.compat }
     }
 
     /// The struct as Go dumps it inside another one.
     fn dump(&self) -> Vec<u8> {
         let KubeVersion { version, major, minor, comparable } = &self.version;
-        format!("{{{version} {comparable} {major} {minor}}}").into_bytes()
+        match self.compat {
+            Compat::V3 => format!("{{{version} {major} {minor}}}"),
+            Compat::V4 => format!("{{{version} {comparable} {major} {minor}}}"),
+        }
+        .into_bytes()
     }
 }
 
 impl Object for KubeVersionObject {
     fn type_name(&self) -> &str {
-        "common.KubeVersion"
+        match self.compat {
+            Compat::V3 => "chartutil.KubeVersion",
+            Compat::V4 => "common.KubeVersion",
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -359,7 +382,7 @@ impl Object for KubeVersionObject {
     }
 
     fn copied(self: Rc<Self>) -> Option<Rc<dyn Object>> {
-        Some(Rc::new(Self { version: self.version.clone(), is_copy: true }))
+        Some(Rc::new(Self { version: self.version.clone(), is_copy: true, compat: self.compat }))
     }
 
     fn deep_copied(&self) -> Option<Rc<dyn Object>> {
@@ -389,11 +412,14 @@ impl Object for KubeVersionObject {
 }
 
 /// `common.VersionSet`.
-struct ApiVersionsObject(Arc<[String]>);
+struct ApiVersionsObject(Arc<[String]>, Compat);
 
 impl Object for ApiVersionsObject {
     fn type_name(&self) -> &str {
-        "common.VersionSet"
+        match self.1 {
+            Compat::V3 => "chartutil.VersionSet",
+            Compat::V4 => "common.VersionSet",
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -445,6 +471,17 @@ impl Object for ApiVersionsObject {
 /// `version.BuildInfo` of the Helm that Pintle stands in for.
 struct HelmVersionObject(Compat);
 
+impl HelmVersionObject {
+    /// The fields that are not empty; Helm 3 does not have the last one.
+    fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        let mut fields = vec![("version", helm_version(self.0)), ("go_version", GO_VERSION)];
+        if self.0 == Compat::V4 {
+            fields.push(("kube_client_version", KUBE_CLIENT_VERSION));
+        }
+        fields
+    }
+}
+
 /// The Helm that Pintle stands in for.
 pub(super) fn helm_version(compat: Compat) -> &'static str {
     match compat {
@@ -470,29 +507,27 @@ impl Object for HelmVersionObject {
             "Version" => Some(Value::string(helm_version(self.0))),
             "GitCommit" | "GitTreeState" => Some(Value::string("")),
             "GoVersion" => Some(Value::string(GO_VERSION)),
-            "KubeClientVersion" => Some(Value::string(KUBE_CLIENT_VERSION)),
+            "KubeClientVersion" if self.0 == Compat::V4 => Some(Value::string(KUBE_CLIENT_VERSION)),
             _ => None,
         }
     }
 
     fn print(&self) -> Vec<u8> {
-        format!("{{{}   {} {}}}", helm_version(self.0), GO_VERSION, KUBE_CLIENT_VERSION).into_bytes()
+        match self.0 {
+            Compat::V3 => format!("{{{}   {}}}", helm_version(self.0), GO_VERSION),
+            Compat::V4 => format!("{{{}   {} {}}}", helm_version(self.0), GO_VERSION, KUBE_CLIENT_VERSION),
+        }
+        .into_bytes()
     }
 
     fn to_plain(&self) -> Option<Value> {
-        Some(Value::map(Entries::from([
-            ("version".into(), Value::string(helm_version(self.0))),
-            ("go_version".into(), Value::string(GO_VERSION)),
-            ("kube_client_version".into(), Value::string(KUBE_CLIENT_VERSION)),
-        ])))
+        let fields = self.fields().into_iter().map(|(name, text)| (name.into(), Value::string(text)));
+        Some(Value::map(fields.collect()))
     }
 
     fn to_json(&self) -> Option<String> {
-        Some(json_struct(&[
-            ("version", quoted(helm_version(self.0))),
-            ("go_version", quoted(GO_VERSION)),
-            ("kube_client_version", quoted(KUBE_CLIENT_VERSION)),
-        ]))
+        let fields: Vec<_> = self.fields().into_iter().map(|(name, text)| (name, quoted(text))).collect();
+        Some(json_struct(&fields))
     }
 
     fn as_any(&self) -> &dyn Any {

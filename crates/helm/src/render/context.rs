@@ -3,10 +3,12 @@
 //! One context a chart, shared by its templates: what a template changes with `set`, templates that are executed
 //! later see. A subchart's `.Values` is the same map as the section of its parent's.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use pintle_gotemplate::{Entries, FuncError, Map, MapType, Method, NamedMap, Value};
 use pintle_goyaml::Value as Plain;
+use pintle_sprig::NilMap;
 
 use super::capabilities::{CapabilitiesObject, no_args, one_string};
 use super::chart_struct::ChartStruct;
@@ -73,11 +75,10 @@ pub(super) fn templates(
     let mut templates = BTreeMap::new();
     let values = named(&convert::entries(&values.0), compat);
     collect(chart, &shared, values, true, chart.name(), &mut templates);
-    let mut templates: Vec<Template> = templates.into_values().collect();
-    templates.sort_by(|a, b| {
-        let depth = |template: &Template| template.name.matches('/').count();
-        depth(b).cmp(&depth(a)).then_with(|| b.name.cmp(&a.name))
-    });
+    let depth = |template: &Template| template.name.bytes().filter(|byte| *byte == b'/').count();
+    // They are sorted by name already.
+    let mut templates: Vec<Template> = templates.into_values().rev().collect();
+    templates.sort_by_cached_key(|template| Reverse(depth(template)));
     templates
 }
 
@@ -175,8 +176,13 @@ pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
             ("Alias".into(), Value::string(&dependency.alias)),
         ]))
     });
-    let annotations =
-        metadata.annotations.iter().map(|(key, value)| (key.into(), Value::string(value))).collect();
+    let annotations = if metadata.annotations.is_empty() {
+        // Lists that are absent Helm makes empty ones of, but not maps.
+        NilMap::typed(MapType::String)
+    } else {
+        let entries = metadata.annotations.iter().map(|(key, value)| (key.into(), Value::string(value)));
+        Value::Map(Map::typed(MapType::String, entries.collect()))
+    };
     Value::map(Entries::from([
         ("Name".into(), Value::string(&metadata.name)),
         ("Home".into(), Value::string(&metadata.home)),
@@ -191,7 +197,7 @@ pub(super) fn chart_map(metadata: &Metadata, is_root: bool) -> Value {
         ("Tags".into(), Value::string(&metadata.tags)),
         ("AppVersion".into(), Value::string(&metadata.app_version)),
         ("Deprecated".into(), Value::Bool(metadata.deprecated)),
-        ("Annotations".into(), Value::Map(Map::typed(MapType::String, annotations))),
+        ("Annotations".into(), annotations),
         ("KubeVersion".into(), Value::string(&metadata.kube_version)),
         ("Dependencies".into(), Value::list(dependencies.collect())),
         ("Type".into(), Value::string(&metadata.kind)),
@@ -222,6 +228,9 @@ fn named(map: &Map, compat: Compat) -> Map {
 
 /// Helm v4 `pkg/chart/common/values.go`: the methods hide keys of their names.
 fn method(map: &Map, name: &str) -> Option<Method> {
+    if !matches!(name, "AsMap" | "YAML" | "Table" | "PathValue") {
+        return None;
+    }
     let map = map.clone();
     match name {
         "AsMap" => Some(no_args(move || Ok(Value::Map(map.as_any())))),

@@ -136,7 +136,7 @@ fn tpl(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     let source = bytes(args);
     let dot = args.get(1).unwrap_or(&Value::Nil);
     match state.execute_text("gotpl", source, dot) {
-        Ok(written) => Ok(Value::string(remove(&written, b"<no value>"))),
+        Ok(written) => Ok(Value::string(remove(written, b"<no value>"))),
         Err(error) => {
             let quoted = printf::quote(source);
             let quoted = String::from_utf8_lossy(&quoted);
@@ -151,17 +151,16 @@ fn tpl(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
 }
 
 /// Go's `strings.ReplaceAll(text, word, "")`.
-fn remove(text: &[u8], word: &[u8]) -> Vec<u8> {
+fn remove(text: Vec<u8>, word: &[u8]) -> Vec<u8> {
+    let mut found = memchr::memmem::find_iter(&text, word).peekable();
+    if found.peek().is_none() {
+        return text;
+    }
     let mut kept = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        match rest.strip_prefix(word) {
-            Some(after) => rest = after,
-            None => {
-                kept.push(*first);
-                rest = tail;
-            }
-        }
+    let mut from = 0;
+    for at in found.chain([text.len()]) {
+        kept.extend_from_slice(text.get(from..at).unwrap_or_default());
+        from = at + word.len();
     }
     kept
 }

@@ -222,6 +222,48 @@ fn budgets_hold() {
     }
 }
 
+/// Each of them may take seconds in which no clock is looked at.
+#[test]
+fn slow_calls_are_counted() {
+    for slow in [r#"genPrivateKey "none""#, r#"htpasswd "a:b" "p""#] {
+        let text = format!("{{{{ range until 501 }}}}{{{{ $x := {slow} }}}}{{{{ end }}}}");
+        let error = one(&text).unwrap_err();
+        assert!(
+            error.ends_with("exceeded the maximum number of keys, certificates and password hashes"),
+            "{error}"
+        );
+        assert!(one(&text.replace("501", "500")).is_ok());
+    }
+}
+
+/// Deep nesting of whatever kind is an error or a result, never the end of the process.
+#[test]
+fn depth_is_no_danger() {
+    let deep = "$d := dict }}{{ range until 20000 }}{{ $d = dict \"d\" $d }}{{ end }}{{";
+    let lists = "[".repeat(20_000);
+    for template in [
+        format!("{{{{ {deep} toYaml $d | len }}}}"),
+        format!("{{{{ {deep} toYamlPretty $d | len }}}}"),
+        format!("{{{{ {deep} toJson $d | len }}}}"),
+        format!("{{{{ {deep} toPrettyJson $d | len }}}}"),
+        format!("{{{{ {deep} toToml $d | len }}}}"),
+        format!("{{{{ {deep} deepCopy $d | len }}}}"),
+        format!("{{{{ {deep} merge (dict) $d | len }}}}"),
+        format!("{{{{ {deep} mergeOverwrite (deepCopy $d) $d | len }}}}"),
+        format!("{{{{ {deep} deepEqual $d (dict \"d\" $d) }}}}"),
+        format!("{{{{ {deep} print $d | len }}}}"),
+        format!("{{{{ fromYaml \"a: {lists}\" | len }}}}"),
+        format!("{{{{ fromJson \"{{\\\"a\\\":{lists}\" | len }}}}"),
+        format!("{{{{ fromToml \"a = {lists}\" | len }}}}"),
+        format!("{{{{ regexMatch \"{}\" \"a\" }}}}", "(".repeat(20_000)),
+        format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000)),
+        format!("{}x{}", "{{ if 1 }}".repeat(20_000), "{{ end }}".repeat(20_000)),
+    ] {
+        // That it ends is what counts.
+        let _ = one(&template);
+    }
+}
+
 #[test]
 fn what_cannot_be_repeated_is_named() {
     let files = [(

@@ -88,11 +88,15 @@ pub enum Error {
     },
 }
 
-/// Helm 3 does not say that it reads documents.
+/// Helm 3 does not say that it reads documents, does not choose a loader first, and has other packages.
 fn in_words_of(error: &chart::Error, compat: Compat) -> String {
     let text = error.to_string();
     match compat {
-        Compat::V3 => text.replacen("values.yaml: cannot unmarshal yaml document: ", "values.yaml: ", 1),
+        Compat::V3 => text
+            .replacen("values.yaml: cannot unmarshal yaml document: ", "values.yaml: ", 1)
+            .replacen("struct field chartBase.apiVersion ", "struct field Metadata.apiVersion ", 1)
+            .replacen(" of type []*v2.", " of type []*chart.", 1)
+            .replacen(" of type v2.", " of type chart.", 1),
         Compat::V4 => text,
     }
 }

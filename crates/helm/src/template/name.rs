@@ -60,3 +60,52 @@ pub fn check_release_name(name: &str) -> Result<(), Error> {
     };
     Err(Error::ReleaseName { name: name.to_owned(), reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Printed by helm v4.3.1 `template CHART --name-template …`.
+    #[test]
+    fn names_are_made_and_refused_as_in_helm() {
+        for (template, expected) in [
+            (r#"n-{{ "A" | lower }}"#, "n-a"),
+            ("n-{{ .x }}", "n-<no value>"),
+            ("{{ . }}", "<no value>"),
+            ("", "release-name"),
+            ("{{ nope }}", r#"template: name-template:1: function "nope" not defined"#),
+            ("n-{{", "template: name-template:1: unclosed action"),
+            (r#"{{ include "x" . }}"#, r#"template: name-template:1: function "include" not defined"#),
+            (
+                r#"{{ fail "x" }}"#,
+                r#"template: name-template:1:3: executing "name-template" at <fail "x">: error calling fail: x"#,
+            ),
+            (
+                "{{ lower 1 }}",
+                r#"template: name-template:1:9: executing "name-template" at <1>: expected string; found 1"#,
+            ),
+        ] {
+            let arguments = Template { name_template: Some(template.to_owned()), ..Template::default() };
+            let name = arguments.release_name().unwrap_or_else(|error| error.to_string());
+            assert_eq!(name, expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn one_name_is_enough() {
+        let given = Template { name: Some("rel".to_owned()), ..Template::default() };
+        let generated = Template { generate_name: true, ..Template::default() };
+        let both = Template { generate_name: true, ..given.clone() };
+        let made = Template { name_template: Some("x".to_owned()), ..given.clone() };
+        for (arguments, expected) in [
+            (given, "rel"),
+            (Template::default(), "release-name"),
+            (generated, "release-name"),
+            (both, "cannot set --generate-name and also specify a name"),
+            (made, "cannot set --name-template and also specify a name"),
+        ] {
+            let name = arguments.release_name().unwrap_or_else(|error| error.to_string());
+            assert_eq!(name, expected);
+        }
+    }
+}

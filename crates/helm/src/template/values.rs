@@ -39,13 +39,7 @@ impl ValueSources {
         }
         let mut values = values::merge_layers(layers);
         for argument in &self.json {
-            // Helm 3 knows no bare object.
-            if compat == Compat::V3 && argument.trim_start().starts_with('{') {
-                return Err(
-                    values::Error::Strvals(format!("failed parsing --set-json data {argument}")).into()
-                );
-            }
-            strvals::set_json(&mut values, argument)?;
+            strvals::set_json_as(&mut values, argument, compat)?;
         }
         for argument in &self.set {
             strvals::set_as(&mut values, argument, compat)?;
@@ -58,10 +52,10 @@ impl ValueSources {
                 Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
                 Err(error) => Err(error.to_string()),
             };
-            strvals::set_file(&mut values, argument, &read)?;
+            strvals::set_file_as(&mut values, argument, &read, compat)?;
         }
         for argument in &self.literals {
-            strvals::set_literal(&mut values, argument)?;
+            strvals::set_literal_as(&mut values, argument, compat)?;
         }
         Ok(values)
     }

@@ -53,8 +53,11 @@ pub fn coalesce(
         Compat::V4 => None,
     };
     let chart = first_documents.as_ref().unwrap_or(chart);
-    let chart = dependencies::decide(chart, &config, rules, &mut warnings)
-        .map_err(|error| Error::Dependencies(Box::new(error)))?;
+    let decided = dependencies::decide(chart, &config, rules, &mut warnings);
+    let chart = decided.map_err(|error| match options.compat {
+        Compat::V3 => error,
+        Compat::V4 => Error::Dependencies(Box::new(error)),
+    })?;
     let values = with_defaults(&chart, &config, rules, &mut warnings)?.to_values()?;
     if !options.skip_schema_validation {
         schema::check(&chart, &values)?;

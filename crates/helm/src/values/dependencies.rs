@@ -78,7 +78,9 @@ fn enable(
             by_condition(dependency, &coalesced, path, warnings).unwrap_or(by_tags)
         })
         .collect();
-    let coalesced = coalesced.to_values()?;
+    // Only what depends on something itself needs them: they are a deep copy.
+    let nested = chart.dependencies.iter().any(|child| !child.metadata.dependencies.is_empty());
+    let coalesced = if nested { coalesced.to_values()? } else { Values::default() };
     for (dependency, enabled) in chart.metadata.dependencies.iter_mut().zip(enabled) {
         dependency.enabled = enabled;
     }
@@ -165,11 +167,13 @@ fn import(chart: &mut Chart, rules: Rules, warnings: &mut Vec<String>) -> Result
         }
     }
     // The chart's own values win over what is imported. The copy cuts the ties to the children's tables.
-    let copy = values.to_values()?;
-    let own = Table::from_values(&copy);
-    coalesce_tables(&own, &imported, "", rules, warnings, 0)?;
-    let own = own.to_values()?;
-    chart.values = Arc::new(own);
+    let mut copy = values.to_values()?;
+    if !imported.is_empty() {
+        let own = Table::from_values(&copy);
+        coalesce_tables(&own, &imported, "", rules, warnings, 0)?;
+        copy = own.to_values()?;
+    }
+    chart.values = Arc::new(copy);
     for (dependency, imports) in chart.metadata.dependencies.iter_mut().zip(normalised) {
         let imports = imports.iter().map(|(child, parent)| ImportValue::of_paths(child, parent));
         dependency.import_values = imports.collect();

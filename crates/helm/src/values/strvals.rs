@@ -72,7 +72,17 @@ pub(crate) fn set_string_as(values: &mut Values, argument: &str, compat: Compat)
 /// # Errors
 /// As [`set`], and what `read` says.
 pub fn set_file(values: &mut Values, argument: &str, read: ReadFile<'_>) -> Result<(), Error> {
-    parse(values, argument, Mode::File(read), "failed parsing --set-file data", Compat::V4)
+    set_file_as(values, argument, read, Compat::V4)
+}
+
+/// As [`set_file`], after the Helm that is asked for.
+pub(crate) fn set_file_as(
+    values: &mut Values,
+    argument: &str,
+    read: ReadFile<'_>,
+    compat: Compat,
+) -> Result<(), Error> {
+    parse(values, argument, Mode::File(read), "failed parsing --set-file data", compat)
 }
 
 /// Applies one `--set-literal` argument: the value is the rest of the argument as it is.
@@ -80,7 +90,12 @@ pub fn set_file(values: &mut Values, argument: &str, read: ReadFile<'_>) -> Resu
 /// # Errors
 /// As [`set`].
 pub fn set_literal(values: &mut Values, argument: &str) -> Result<(), Error> {
-    parse(values, argument, Mode::Literal, "failed parsing --set-literal data", Compat::V4)
+    set_literal_as(values, argument, Compat::V4)
+}
+
+/// As [`set_literal`], after the Helm that is asked for.
+pub(crate) fn set_literal_as(values: &mut Values, argument: &str, compat: Compat) -> Result<(), Error> {
+    parse(values, argument, Mode::Literal, "failed parsing --set-literal data", compat)
 }
 
 /// Applies one `--set-json` argument: `key=JSON,…`, or one JSON object.
@@ -88,14 +103,19 @@ pub fn set_literal(values: &mut Values, argument: &str) -> Result<(), Error> {
 /// # Errors
 /// As [`set`]; the text repeats the argument only.
 pub fn set_json(values: &mut Values, argument: &str) -> Result<(), Error> {
+    set_json_as(values, argument, Compat::V4)
+}
+
+/// As [`set_json`], after the Helm that is asked for: Helm 3 knows no object without a key.
+pub(crate) fn set_json_as(values: &mut Values, argument: &str, compat: Compat) -> Result<(), Error> {
     let trimmed = argument.trim();
-    if trimmed.starts_with('{') {
+    if trimmed.starts_with('{') && compat == Compat::V4 {
         let error = || Error::Strvals(format!("failed parsing --set-json data JSON: {argument}"));
         let json: serde_json::Value = serde_json::from_str(trimmed).map_err(|_| error())?;
         merge_into(&mut values.0, Values::from_json(&json)?.0);
         return Ok(());
     }
-    let mut parser = Parser { rest: argument, mode: Mode::Json, compat: Compat::V4 };
+    let mut parser = Parser { rest: argument, mode: Mode::Json, compat };
     match parser.run(&mut values.0) {
         Ok(()) => Ok(()),
         Err(_) => Err(Error::Strvals(format!("failed parsing --set-json data {argument}"))),
@@ -281,7 +301,9 @@ impl Parser<'_, '_> {
         }
         let (text, stop) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
-            return Err(Stop::Error(format!("unexpected data at end of array index: {text:?}")));
+            // Go: `%q` of a slice of runes.
+            let runes: Vec<String> = text.chars().map(|c| format!("{c:?}")).collect();
+            return Err(Stop::Error(format!("unexpected data at end of array index: [{}]", runes.join(" "))));
         }
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         match stop {
@@ -376,10 +398,15 @@ impl Parser<'_, '_> {
     }
 
     fn json(&mut self) -> Step<Value> {
-        let mut values = serde_json::Deserializer::from_str(self.rest).into_iter::<serde_json::Value>();
+        let blanks = self.rest.len() - self.rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        let (_, text) = self.rest.split_at(blanks);
+        // Go ends a number or a word where it cannot go on, whatever stands there.
+        let end = scalar_length(text).unwrap_or(text.len());
+        let text = text.get(..end).unwrap_or(text);
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
         match values.next() {
             Some(Ok(json)) => {
-                let read = values.byte_offset();
+                let read = blanks + values.byte_offset();
                 self.rest = self.rest.get(read..).unwrap_or_default();
                 let mut value = super::from_json(&json);
                 normalise(&mut value, 0).map_err(|error| Stop::Error(error.to_string()))?;
@@ -389,6 +416,31 @@ impl Parser<'_, '_> {
             None => Err(Stop::End),
         }
     }
+}
+
+/// How long the number or the word is that `text` begins with, if it does with one.
+fn scalar_length(text: &str) -> Option<usize> {
+    for word in ["true", "false", "null"] {
+        if text.starts_with(word) {
+            return Some(word.len());
+        }
+    }
+    let digits = |at: usize| text.bytes().skip(at).take_while(u8::is_ascii_digit).count();
+    let byte = |at: usize| text.as_bytes().get(at).copied();
+    let mut at = usize::from(byte(0) == Some(b'-'));
+    match byte(at) {
+        Some(b'0') => at += 1,
+        Some(b'1'..=b'9') => at += digits(at),
+        _ => return None,
+    }
+    if byte(at) == Some(b'.') {
+        at += 1 + digits(at + 1);
+    }
+    if matches!(byte(at), Some(b'e' | b'E')) {
+        at += 1 + usize::from(matches!(byte(at + 1), Some(b'+' | b'-')));
+        at += digits(at);
+    }
+    Some(at)
 }
 
 /// Go: an empty key is silently ignored.
@@ -508,7 +560,7 @@ mod tests {
                 "a[70000]=1",
                 "failed parsing --set data: index of 70000 is greater than maximum supported index of 65536",
             ),
-            (set, "a[0]b=1", "failed parsing --set data: unexpected data at end of array index: \"b\""),
+            (set, "a[0]b=1", "failed parsing --set data: unexpected data at end of array index: ['b']"),
             (set, "a={x,{y}}", "failed parsing --set data: key \"}\" has no value"),
             (set, "a={x", "failed parsing --set data: list must terminate with '}'"),
             (

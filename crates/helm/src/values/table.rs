@@ -4,7 +4,7 @@
 //! up in the parent too. Shared tables give the same result without anybody having to think of it. What is no table
 //! stays where it is, in the chart or in the user's values, until the end.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -21,7 +21,32 @@ static NULL: Value = Value::Null;
 
 /// A Go map: shared, mutable.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table<'v>(Rc<RefCell<BTreeMap<&'v str, Node<'v>>>>);
+pub(super) struct Table<'v>(Rc<RefCell<Level<'v>>>);
+
+type Entries<'v> = BTreeMap<&'v str, Node<'v>>;
+
+/// What a table holds: most of a chart's values are never merged with anything, and stay as they are.
+#[derive(Debug, Default)]
+struct Level<'v> {
+    /// The entries, until somebody asks for a table among them, or changes them.
+    plain: Option<&'v BTreeMap<String, Value>>,
+    entries: Entries<'v>,
+}
+
+impl<'v> Level<'v> {
+    /// Makes tables of the maps, which from now on are the same for everybody.
+    fn open(&mut self) -> &mut Entries<'v> {
+        if let Some(plain) = self.plain.take() {
+            self.entries = plain.iter().map(|(key, value)| (key.as_str(), Node::from_value(value))).collect();
+        }
+        &mut self.entries
+    }
+
+    /// The entries, if there is no map among them that would have to become a table.
+    fn leaves(&self) -> Option<&'v BTreeMap<String, Value>> {
+        self.plain.filter(|plain| !plain.values().any(|value| matches!(value, Value::Object(_))))
+    }
+}
 
 /// A value that may be a shared map.
 #[derive(Clone, Debug)]
@@ -53,30 +78,47 @@ impl<'v> Table<'v> {
     }
 
     fn from_entries(entries: &'v BTreeMap<String, Value>) -> Self {
-        let entries = entries.iter().map(|(key, value)| (key.as_str(), Node::from_value(value))).collect();
-        Self(Rc::new(RefCell::new(entries)))
+        Self(Rc::new(RefCell::new(Level { plain: Some(entries), entries: Entries::new() })))
+    }
+
+    fn open(&self) -> RefMut<'_, Entries<'v>> {
+        RefMut::map(self.0.borrow_mut(), Level::open)
     }
 
     /// A copy of this level; what is below stays shared.
     pub(super) fn shallow_copy(&self) -> Self {
-        Self(Rc::new(RefCell::new(self.0.borrow().clone())))
+        let entries = self.open().clone();
+        Self(Rc::new(RefCell::new(Level { plain: None, entries })))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let level = self.0.borrow();
+        level.plain.map_or(level.entries.is_empty(), BTreeMap::is_empty)
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Node<'v>> {
-        self.0.borrow().get(key).cloned()
+        let plain = self.0.borrow().plain;
+        match plain.map(|plain| plain.get(key)) {
+            Some(None) => None,
+            Some(Some(leaf)) if !matches!(leaf, Value::Object(_)) => Some(Node::Leaf(leaf)),
+            _ => self.open().get(key).cloned(),
+        }
     }
 
     pub(super) fn insert(&self, key: &'v str, node: Node<'v>) {
-        self.0.borrow_mut().insert(key, node);
+        self.open().insert(key, node);
     }
 
     pub(super) fn remove(&self, key: &str) {
-        self.0.borrow_mut().remove(key);
+        self.open().remove(key);
     }
 
     /// The entries as they are now; the table may change while they are walked over.
     pub(super) fn entries(&self) -> Vec<(&'v str, Node<'v>)> {
-        self.0.borrow().iter().map(|(key, node)| (*key, node.clone())).collect()
+        if let Some(leaves) = self.0.borrow().leaves() {
+            return leaves.iter().map(|(key, value)| (key.as_str(), Node::Leaf(value))).collect();
+        }
+        self.open().iter().map(|(key, node)| (*key, node.clone())).collect()
     }
 
     /// The table at a dotted path.
@@ -101,6 +143,9 @@ impl<'v> Table<'v> {
 
     /// Removes nulls, at every level.
     pub(super) fn remove_nulls(&self) {
+        if self.0.borrow().plain.is_some_and(|plain| !has_nulls(plain)) {
+            return;
+        }
         for (key, node) in self.entries() {
             match node {
                 Node::Table(table) => table.remove_nulls(),
@@ -123,8 +168,12 @@ impl<'v> Table<'v> {
         if depth > MAX_DEPTH {
             return Err(Error::TooDeep { limit: MAX_DEPTH });
         }
-        let table = self.0.borrow();
-        let expanded = table.iter().map(|(key, node)| {
+        let level = self.0.borrow();
+        if let Some(plain) = level.plain {
+            measure(plain, depth, entries_left)?;
+            return Ok(plain.clone());
+        }
+        let expanded = level.entries.iter().map(|(key, node)| {
             *entries_left = entries_left.checked_sub(1).ok_or(Error::TooLarge { limit: MAX_ENTRIES })?;
             let value = match node {
                 Node::Table(table) => Value::Object(table.expand(depth + 1, entries_left)?),
@@ -134,6 +183,27 @@ impl<'v> Table<'v> {
         });
         expanded.collect()
     }
+}
+
+/// Whether there is a null in a map, or in one of the maps in it.
+fn has_nulls(entries: &BTreeMap<String, Value>) -> bool {
+    entries.values().any(|value| match value {
+        Value::Null => true,
+        Value::Object(inner) => has_nulls(inner),
+        _ => false,
+    })
+}
+
+/// Counts what a map would expand to, without doing it.
+fn measure(entries: &BTreeMap<String, Value>, depth: usize, entries_left: &mut usize) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep { limit: MAX_DEPTH });
+    }
+    *entries_left = entries_left.checked_sub(entries.len()).ok_or(Error::TooLarge { limit: MAX_ENTRIES })?;
+    entries.values().try_for_each(|value| match value {
+        Value::Object(inner) => measure(inner, depth + 1, entries_left),
+        _ => Ok(()),
+    })
 }
 
 /// How nulls are treated.

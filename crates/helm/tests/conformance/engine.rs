@@ -15,9 +15,9 @@ use crate::run::{Tally, parallel, shared, template, write};
 
 /// How many cases may differ, and how many failures may be worded otherwise than helm's.
 const MOST_WRONG_V4: usize = 0;
-const MOST_OTHER_ERRORS_V4: usize = 3;
-const MOST_WRONG_V3: usize = 5;
-const MOST_OTHER_ERRORS_V3: usize = 11;
+const MOST_OTHER_ERRORS_V4: usize = 0;
+const MOST_WRONG_V3: usize = 0;
+const MOST_OTHER_ERRORS_V3: usize = 0;
 
 const CHART: &str =
     "apiVersion: v2\nname: lab\nversion: 0.1.0\nappVersion: \"1.2.3\"\ndescription: test lab\n";

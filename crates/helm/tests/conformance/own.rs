@@ -1,7 +1,8 @@
 //! The project's own cases: `cases/TOPIC/BEHAVIOUR.txt`, beside it what helm prints (`.out`) or says (`.err`).
 //!
 //! A case is a few words, then files, each after a line `-- PATH --`. The file `args` holds flags, one a line. A
-//! file `Chart.yaml` may be left out. `tests/golden` reads the same form.
+//! file `Chart.yaml` may be left out. The cases of the topic `helm3` are rendered in Helm 3's way. `tests/golden` reads
+//! the same form.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,8 @@ fn judge(case: &Path) -> (Verdict, String) {
     }
     let (out, err) = (case.with_extension("out"), case.with_extension("err"));
     let text = |path: &Path| fs::read_to_string(path).expect("what helm printed");
-    match template(&root, "ns", Compat::V4, &args) {
+    let helm3 = case.parent().is_some_and(|topic| topic.ends_with("helm3"));
+    match template(&root, "ns", if helm3 { Compat::V3 } else { Compat::V4 }, &args) {
         Ok(output) if !out.exists() => {
             (Verdict::Wrong, format!("did not fail: {:?}", String::from_utf8_lossy(&output)))
         }

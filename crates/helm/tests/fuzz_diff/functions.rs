@@ -23,7 +23,7 @@ pub const FUNCTIONS: &[Function] = &[
     ("eq", "ii*", 'b'), ("ne", "ss", 'b'), ("lt", "ii", 'b'), ("lt", "ss", 'b'),
     ("le", "ff", 'b'), ("gt", "ii", 'b'), ("ge", "ii", 'b'), 
     // Text
-    ("trim", "s", 's'), ("trimAll", "ss", 's'), ("trimPrefix", "ss", 's'), ("trimSuffix", "ss", 's'),
+    ("hello", "", 's'), ("trimall", "ss", 's'), ("trim", "s", 's'), ("trimAll", "ss", 's'), ("trimPrefix", "ss", 's'), ("trimSuffix", "ss", 's'),
     ("substr", "nns", 's'), ("trunc", "ns", 's'), ("abbrev", "ns", 's'), ("abbrevboth", "nns", 's'),
     ("nospace", "s", 's'), ("initials", "s", 's'), ("upper", "s", 's'), ("lower", "s", 's'), ("title", "s", 's'),
     ("untitle", "s", 's'), ("swapcase", "s", 's'), ("snakecase", "s", 's'), ("camelcase", "s", 's'),
@@ -49,7 +49,8 @@ pub const FUNCTIONS: &[Function] = &[
     ("seq", "nnn", 's'),
     // Lists
     ("list", "a*", 'l'), ("list", "s*", 'q'), ("tuple", "a*", 'l'), ("append", "la", 'l'), ("mustAppend", "la", 'l'),
-    ("push", "la", 'l'), ("prepend", "la", 'l'), ("chunk", "nl", 'l'), ("first", "l", 'a'), ("last", "l", 'a'),
+    ("push", "la", 'l'), ("mustPush", "la", 'l'), ("mustPrepend", "la", 'l'), ("mustLast", "l", 'a'),
+    ("mustRest", "l", 'l'), ("mustInitial", "l", 'l'), ("mustCompact", "l", 'l'), ("mustWithout", "la*", 'l'), ("prepend", "la", 'l'), ("chunk", "nl", 'l'), ("first", "l", 'a'), ("last", "l", 'a'),
     ("rest", "l", 'l'), ("initial", "l", 'l'), ("reverse", "l", 'l'), ("compact", "l", 'l'), ("uniq", "l", 'l'),
     ("without", "la*", 'l'), ("has", "al", 'b'), ("concat", "l*", 'l'), 
     // Dictionaries; whoever needs their keys sorts them
@@ -64,7 +65,8 @@ pub const FUNCTIONS: &[Function] = &[
     ("typeIsLike", "sa", 'b'), ("kindOf", "a", 's'), ("kindIs", "sa", 'b'), ("deepEqual", "aa", 'b'),
     // Time
     ("toDate", "Le", 't'), ("date", "Lt", 's'), ("dateInZone", "Ltz", 's'),
-    ("htmlDate", "t", 's'), ("htmlDateInZone", "tz", 's'), ("dateModify", "Dt", 't'), 
+    ("htmlDate", "t", 's'), ("htmlDateInZone", "tz", 's'), ("dateModify", "Dt", 't'), ("date_modify", "Dt", 't'),
+    ("date_in_zone", "Ltz", 's'), ("must_date_modify", "Dt", 't'),
     ("unixEpoch", "t", 's'), ("duration", "a", 's'), ("durationRound", "D", 's'), ("durationRound", "i", 's'),
     ("durationSeconds", "D", 'f'), ("durationMinutes", "a", 'f'),
     ("durationHours", "D", 'f'), ("durationMilliseconds", "D", 'i'), ("durationDays", "a", 'f'),
@@ -78,6 +80,7 @@ pub const FUNCTIONS: &[Function] = &[
     // Versions, paths, URLs
     ("semverCompare", "cv", 'b'), ("semverCompare", "cv", 'b'), ("base", "p", 's'), ("dir", "p", 's'),
     ("clean", "p", 's'), ("ext", "p", 's'), ("isAbs", "p", 'b'), ("osBase", "p", 's'), ("urlParse", "u", 'd'),
+    ("osDir", "p", 's'), ("osClean", "p", 's'), ("osExt", "p", 's'), ("osIsAbs", "p", 'b'), ("semver", "v", 'a'),
     ("urlJoin", "m", 's'),
     // Helm
 ];
@@ -87,6 +90,9 @@ pub const FUNCTIONS: &[Function] = &[
 pub const RISKY: &[Function] = &[
     ("index", "ln", 'a'), ("index", "dkk", 'a'), ("index", "sn", 'i'), ("slice", "ln", 'l'),
     ("slice", "lnn", 'l'), ("eq", "aa", 'b'), ("ne", "aa", 'b'), ("ge", "aa", 'b'), ("sortAlpha", "a", 'q'),
+    ("mustChunk", "nl", 'l'), ("mustSlice", "lnn", 'l'), ("mustToPrettyJson", "a", 'j'), ("mustToRawJson", "a", 'j'),
+    ("mustRegexFind", "rs", 's'), ("mustRegexSplit", "rsn", 'q'), ("mustRegexReplaceAllLiteral", "rss", 's'),
+    ("decryptAES", "sB", 's'), ("buildCustomCert", "BB", 'a'), ("call", "aa*", 'a'),
     ("mustRegexMatch", "rs", 'b'), ("mustRegexFindAll", "rsn", 'q'), ("mustRegexReplaceAll", "rss", 's'),
     ("mustFirst", "a", 'a'), ("mustUniq", "a", 'l'), ("mustHas", "aa", 'b'), ("mustReverse", "a", 'l'),
     ("mustMerge", "Wd", 'd'), ("mustMergeOverwrite", "Wd", 'd'), ("dict", "kaka", 'd'), ("dict", "kak", 'd'),

@@ -435,6 +435,19 @@ impl<'c> Writer<'c> {
             "(semver \"v1.2.3\").Compare (semver \"1.3\")",
             "semver \"1.2.3\"",
             "(semver \"1.2.3\").Prerelease",
+            "keys (dict \"b\" 1 \"a\" nil) | sortAlpha",
+            "keys $.Values | sortAlpha",
+            "values (dict \"only\" (list 1 nil))",
+            "$.Capabilities.KubeVersion | toPrettyJson",
+            "$.Chart",
+            "toYaml $.Chart",
+            "$.Values.AsMap",
+            "$.Values.YAML",
+            "($.Values.Table \"map\")",
+            "(toDate \"2006-01-02\" \"2024-02-29\").Year",
+            "((toDate \"2006-01-02\" \"2024-02-29\").AddDate 0 1 1).YearDay",
+            "($.Files.Glob \"**\") | len",
+            "$.Files.Get \"conf/c.json\" | fromJson",
         ]))
     }
 

@@ -85,6 +85,13 @@ impl Constraint {
         if text.len() > MAX_CONSTRAINT {
             return Err(error("constraint string is too long (max 512 bytes)"));
         }
+        // Most constraints are one comparison, for which the patterns need not even be compiled.
+        if let Some(parts) = Parts::plain(text) {
+            return Ok(Self {
+                alternatives: vec![vec![Comparison::new(&parts)?]],
+                include_prerelease: false,
+            });
+        }
         let Some(patterns) = &*PATTERNS else { return Err(error("constraint parser error")) };
         let text = without_ranges(patterns, text);
         let parts: Vec<&str> = text.split("||").collect();
@@ -146,11 +153,65 @@ fn is_wildcard(text: &str) -> bool {
     matches!(text.strip_prefix('.').unwrap_or(text), "" | "x" | "X" | "*")
 }
 
+/// The parts of a comparison.
+struct Parts<'t> {
+    operator: &'t str,
+    version: &'t str,
+    major: &'t str,
+    /// With the dot in front, as the next one.
+    minor: &'t str,
+    patch: &'t str,
+    /// With the `-` in front.
+    pre: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// Takes a single comparison apart that has neither wildcards nor build metadata.
+    fn plain(text: &'t str) -> Option<Self> {
+        let text = text.trim_matches(['\t', '\n', '\x0c', '\r', ' ']);
+        let cut = |text: &'t str, wanted: fn(&u8) -> bool| {
+            text.split_at(text.bytes().position(|byte| !wanted(&byte)).unwrap_or(text.len()))
+        };
+        let (operator, rest) = cut(text, |byte| matches!(byte, b'=' | b'!' | b'<' | b'>' | b'~' | b'^'));
+        let known = ["", "=", "!=", ">", "<", ">=", "=>", "<=", "=<", "~", "~>", "^"];
+        if !known.contains(&operator) {
+            return None;
+        }
+        let version = rest.trim_start_matches(['\t', '\n', '\x0c', '\r', ' ']);
+        let (major, mut rest) = cut(version.strip_prefix('v').unwrap_or(version), u8::is_ascii_digit);
+        let mut segment = || {
+            let digits = rest.strip_prefix('.').map_or("", |after| cut(after, u8::is_ascii_digit).0);
+            let (segment, after) = rest.split_at(if digits.is_empty() { 0 } else { digits.len() + 1 });
+            rest = after;
+            segment
+        };
+        let (minor, patch) = (segment(), segment());
+        let pre = rest;
+        let identifier = |text: &str| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let well_formed =
+            pre.is_empty() || pre.strip_prefix('-').is_some_and(|pre| pre.split('.').all(identifier));
+        (well_formed && !major.is_empty()).then_some(Self { operator, version, major, minor, patch, pre })
+    }
+}
+
 impl Comparison {
     fn parse(patterns: &Patterns, text: &str) -> Result<Self, Error> {
         let captures = patterns.comparison.captures(text).ok_or_else(|| improper(text))?;
         let part = |i| group(&captures, i);
-        let (major, minor, patch, pre) = (part(3), part(4), part(5), part(6));
+        Self::new(&Parts {
+            operator: part(1),
+            version: part(2),
+            major: part(3),
+            minor: part(4),
+            patch: part(5),
+            pre: part(6),
+        })
+    }
+
+    fn new(parts: &Parts<'_>) -> Result<Self, Error> {
+        let Parts { operator: sign, version: written, major, minor, patch, pre } = *parts;
         let minor_dirty = !is_wildcard(major) && is_wildcard(minor);
         let patch_dirty = !is_wildcard(major) && !minor_dirty && is_wildcard(patch);
         let dirty = is_wildcard(major) || minor_dirty || patch_dirty;
@@ -161,9 +222,9 @@ impl Comparison {
         } else if patch_dirty {
             format!("{major}{minor}.0{pre}")
         } else {
-            part(2).to_owned()
+            written.to_owned()
         };
-        let operator = match part(1) {
+        let operator = match sign {
             "!=" => Operator::NotEqual,
             ">" => Operator::Greater,
             "<" => Operator::Less,
@@ -175,7 +236,7 @@ impl Comparison {
         };
         Ok(Self {
             operator,
-            original: format!("{}{}", part(1), part(2)),
+            original: format!("{sign}{written}"),
             version: Version::parse(&version).map_err(|_| error("constraint parser error"))?,
             minor_dirty,
             patch_dirty,
@@ -256,5 +317,47 @@ impl Comparison {
             return version.minor == own.minor;
         }
         version.minor == 0 && version.patch == own.patch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_comparison_is_what_the_patterns_make_of_it() {
+        let patterns = PATTERNS.as_ref().unwrap();
+        for (text, plain) in [
+            (">=1.21.0-0", true),
+            (" >= v1.19-0 ", true),
+            ("1", true),
+            ("^0.2", true),
+            ("~>1.2.3-a.b-c", true),
+            ("=<2", true),
+            ("1.x", false),
+            ("1.2.3+b", false),
+            ("1.2.3.4", false),
+            ("1..2", false),
+            ("1 - 2", false),
+            (">1 <2", false),
+            ("> =1", false),
+            (">", false),
+            ("1.2-", false),
+            ("1|2", false),
+            ("", false),
+        ] {
+            let parts = Parts::plain(text);
+            assert_eq!(parts.is_some(), plain, "{text}");
+            if let Some(parts) = parts {
+                let found = patterns.find.find(text).unwrap().as_str();
+                assert!(patterns.alternative.is_match(text), "{text}");
+                let expected = Comparison::parse(patterns, found).unwrap();
+                assert_eq!(
+                    format!("{:?}", Comparison::new(&parts).unwrap()),
+                    format!("{expected:?}"),
+                    "{text}"
+                );
+            }
+        }
     }
 }

@@ -3,16 +3,21 @@
 //! [`plan`] is pure; [`prepare`] reads what it needs: the kinds that are served, the earlier manifests, the live
 //! objects. Steps have stable ids and print as a user would list them.
 
-use std::fmt;
+mod object;
+mod summary;
+
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use pintle_helm::manifest::{Hook, HookEvent, Manifest, Order, sort_for_execution};
 
-use super::diff::{PathChange, covers, diff_objects};
+use self::object::{Planner, plan_crds, plan_leftover};
+pub(super) use self::object::{marked, place, unserved};
+use super::contest::{Contest, contests};
+use super::diff::PathChange;
 use super::ownership;
-use super::targets::{Earlier, TargetObject, Targets};
+use super::targets::{Earlier, Targets};
 use super::{Action, Error, Facts, History, Live, LiveObject, Policy, Release, ReleaseKey};
 use crate::api::{Changes, CrdPolicy};
 use crate::cluster::{Kind, ObjectRef};
@@ -26,6 +31,13 @@ pub enum Change {
     Update {
         /// The fields.
         paths: Vec<PathChange>,
+    },
+    /// A field of it cannot be changed: it is deleted, and made anew.
+    Recreate {
+        /// The fields that differ.
+        paths: Vec<PathChange>,
+        /// Which of them cannot be changed.
+        why: String,
     },
     /// It left the manifest.
     Delete,
@@ -55,6 +67,8 @@ pub struct Planned {
     pub live: Option<LiveObject>,
     /// The object as the last recorded manifest has it, with the release's marks.
     pub earlier: Option<Value>,
+    /// Fields of other managers that applying it changes.
+    pub contests: Vec<Contest>,
     /// Whether a revision that was deployed lists it: then marks of ownership that it lost are put back.
     pub recorded: bool,
 }
@@ -62,7 +76,7 @@ pub struct Planned {
 impl Planned {
     /// Whether applying it writes anything.
     pub fn is_write(&self) -> bool {
-        matches!(self.change, Change::Create | Change::Update { .. })
+        matches!(self.change, Change::Create | Change::Update { .. } | Change::Recreate { .. })
     }
 }
 
@@ -111,6 +125,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Numbers of objects, without hooks and the definitions of `crds/`.
     pub changes: Changes,
+    /// Whether the chart has definitions in `crds/` that are not skipped.
+    pub brings_definitions: bool,
     /// When the live objects were read.
     pub read_at: Option<Instant>,
 }
@@ -124,6 +140,31 @@ impl Plan {
         })
     }
 
+    /// The definitions of `crds/` that are made, replaced or waited for.
+    fn definitions(&self) -> impl Iterator<Item = &Planned> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::Crds(objects) => objects.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// The kinds of the objects that are applied, definitions included: what is to be watched.
+    pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        let applied = self.steps.iter().flat_map(|step| match step {
+            Step::Apply { objects, .. } | Step::Crds(objects) => objects.as_slice(),
+            _ => &[],
+        });
+        applied.map(|planned| &planned.kind)
+    }
+
+    /// The objects of the manifest, to be changed; [`count`](Self::count) afterwards.
+    pub(super) fn objects_mut(&mut self) -> impl Iterator<Item = &mut Planned> {
+        self.steps.iter_mut().flat_map(|step| match step {
+            Step::Apply { objects, .. } => objects.as_mut_slice(),
+            _ => &mut [],
+        })
+    }
+
     /// The objects that left the manifest.
     pub fn leftovers(&self) -> impl Iterator<Item = &Planned> {
         self.steps.iter().flat_map(|step| match step {
@@ -132,15 +173,40 @@ impl Plan {
         })
     }
 
-    /// Whether the plan makes kinds known to the server: objects of them may be refused until that is done.
+    /// Whether the chart makes kinds known to the server: objects of them may be refused until that is done.
     pub fn defines_kinds(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Crds(_)))
-            || self.objects().any(|p| p.object.kind == "CustomResourceDefinition")
+        self.brings_definitions || self.objects().any(|p| p.object.kind == "CustomResourceDefinition")
     }
 
-    /// The identities and kinds that the release owns once the plan is carried out: what is to be watched.
+    /// The identities and kinds that the release owns once the plan is carried out.
     pub fn inventory(&self) -> Vec<(Kind, ObjectRef)> {
         self.objects().map(|p| (p.kind.clone(), p.object.clone())).collect()
+    }
+
+    /// Finds the fields of other managers that the plan changes.
+    fn find_contests(&mut self, manager: &str) {
+        for planned in self.objects_mut() {
+            if let (Change::Update { .. }, Some(live)) = (&planned.change, &planned.live) {
+                let earlier = planned.earlier.as_ref();
+                planned.contests = contests(live.value(), &planned.content, earlier, manager);
+            }
+        }
+    }
+
+    /// Counts what happens to the objects.
+    pub(super) fn count(&mut self) {
+        let mut changes = Changes::default();
+        for planned in self.objects().chain(self.leftovers()) {
+            match planned.change {
+                Change::Create => changes.created += 1,
+                Change::Update { .. } => changes.updated += 1,
+                Change::Recreate { .. } => changes.recreated += 1,
+                Change::Delete => changes.deleted += 1,
+                Change::Unchanged => changes.unchanged += 1,
+                Change::Keep { .. } => {}
+            }
+        }
+        self.changes = changes;
     }
 
     /// Takes into account what is recorded of an action that is resumed: its numbers, and that nothing is applied any
@@ -155,79 +221,6 @@ impl Plan {
                 objects.iter_mut().for_each(|planned| planned.change = Change::Unchanged);
             }
         }
-    }
-
-    /// The numbers in one line, and the first objects that change: for an event or a condition.
-    pub fn summary(&self) -> String {
-        self.describe(ToString::to_string)
-    }
-
-    /// The same without a value: objects and paths only.
-    pub fn outline(&self) -> String {
-        self.describe(|planned| match &planned.change {
-            Change::Update { paths } if !paths.is_empty() => {
-                let paths: Vec<&str> = paths.iter().take(5).map(|p| p.path.as_str()).collect();
-                format!("{}: {}", planned.object, paths.join(", "))
-            }
-            _ => planned.to_string(),
-        })
-    }
-
-    fn describe(&self, one: impl Fn(&Planned) -> String) -> String {
-        let Changes { created, updated, deleted, unchanged } = self.changes;
-        let mut text =
-            format!("{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged");
-        let changed: Vec<&Planned> =
-            self.objects().chain(self.leftovers()).filter(|p| p.change != Change::Unchanged).collect();
-        for planned in changed.iter().take(5) {
-            text.push_str("; ");
-            text.push_str(&one(planned));
-        }
-        if changed.len() > 5 {
-            text.push_str(&format!("; and {} more", changed.len() - 5));
-        }
-        text
-    }
-}
-
-impl fmt::Display for Planned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.change {
-            Change::Create => write!(f, "create {}", self.object),
-            Change::Update { paths } if paths.is_empty() => {
-                write!(f, "update {}: the live object differs", self.object)
-            }
-            Change::Update { paths } => {
-                let shown: Vec<String> = paths.iter().take(5).map(ToString::to_string).collect();
-                write!(f, "{}: {}", self.object, shown.join(", "))?;
-                if paths.len() > 5 {
-                    write!(f, " and {} fields more", paths.len() - 5)?;
-                }
-                Ok(())
-            }
-            Change::Delete => write!(f, "delete {}", self.object),
-            Change::Keep { why } => write!(f, "keep {}: {why}", self.object),
-            Change::Unchanged => write!(f, "unchanged {}", self.object),
-        }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.steps {
-            match step {
-                Step::Namespace(name) => writeln!(f, "create Namespace {name} if it is missing")?,
-                Step::Hook(event, hook) => writeln!(f, "run {event} hook {} {}", hook.kind, hook.name)?,
-                Step::Wait => writeln!(f, "wait until the objects are ready")?,
-                Step::Crds(objects) | Step::Apply { objects, .. } | Step::Prune(objects) => {
-                    for planned in objects.iter().filter(|p| p.change != Change::Unchanged) {
-                        writeln!(f, "{planned}")?;
-                    }
-                }
-            }
-        }
-        let Changes { created, updated, deleted, unchanged } = self.changes;
-        write!(f, "{created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged")
     }
 }
 
@@ -249,6 +242,15 @@ pub async fn prepare(
     let numbers: Vec<u32> = base.iter().map(|r| r.number).collect();
     history.complete(cx.tenant, cx.key, &numbers).await?;
     let base: Vec<Earlier> = base.into_iter().filter_map(|r| Earlier::of(r).ok()).collect();
+    // Definitions that are not made serve no kind.
+    let without;
+    let manifest = match cx.policy.crds {
+        CrdPolicy::Skip if !manifest.crds.is_empty() => {
+            without = Manifest { crds: Vec::new(), ..manifest.clone() };
+            &without
+        }
+        _ => manifest,
+    };
     let facts = history.find(number).and_then(|r| r.facts.as_ref());
     // Once all is applied nothing is compared any more: what the wait needs to know, it reads itself.
     let (targets, live) = if facts.is_some_and(|f| f.applied) {
@@ -260,6 +262,7 @@ pub async fn prepare(
     if let Some(facts) = facts {
         plan.resume(facts);
     }
+    plan.find_contests(cx.field_manager);
     Ok(plan)
 }
 
@@ -279,6 +282,7 @@ pub fn plan(
         steps.push(Step::Namespace(key.namespace.clone()));
     }
     let crds = plan_crds(policy.crds, &targets, live);
+    let brings_definitions = policy.crds != CrdPolicy::Skip && !targets.crds.is_empty();
     if !crds.is_empty() {
         steps.push(Step::Crds(crds));
     }
@@ -288,20 +292,15 @@ pub fn plan(
     steps.extend(hook_steps(&targets.hooks, policy, before));
 
     let mut conflicts: Vec<Error> = Vec::new();
-    let mut changes = Changes::default();
+    let planner = Planner::new(key, &targets, live);
     let mut last: Option<(Option<usize>, String)> = None;
     for target in &targets.objects {
-        let planned = plan_object(key, target, &targets, live);
+        let planned = planner.plan(target);
         if let Some(live) = &planned.live
             && let Err(error) = ownership::check(live, &planned.object, key, action, planned.recorded)
         {
             conflicts.push(error);
             continue;
-        }
-        match &planned.change {
-            Change::Create => changes.created += 1,
-            Change::Update { .. } => changes.updated += 1,
-            _ => changes.unchanged += 1,
         }
         // Kinds that Helm does not know come last, each kind a rank of its own.
         let place = (Order::Install.rank(&target.object.kind), target.object.kind.clone());
@@ -317,8 +316,6 @@ pub fn plan(
     if let Some(error) = merge_conflicts(conflicts) {
         return Err(error);
     }
-    let deleted = prune.iter().filter(|p| p.change == Change::Delete).count();
-    changes.deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
     if !prune.is_empty() {
         steps.push(Step::Prune(prune));
     }
@@ -326,7 +323,10 @@ pub fn plan(
         steps.push(Step::Wait);
     }
     steps.extend(hook_steps(&targets.hooks, policy, after));
-    Ok(Plan { action, steps, changes, read_at: live.read_at })
+    let changes = Changes::default();
+    let mut plan = Plan { action, steps, changes, brings_definitions, read_at: live.read_at };
+    plan.count();
+    Ok(plan)
 }
 
 /// The hooks of an event, in the order in which they run.
@@ -344,118 +344,6 @@ fn rank_of(steps: &[Step]) -> usize {
         _ => None,
     });
     ranks.max().unwrap_or(0)
-}
-
-/// What happens to an object of the manifest.
-fn plan_object(key: &ReleaseKey, target: &TargetObject, targets: &Targets, live: &Live) -> Planned {
-    let content = target.marked(key);
-    let found = live.find(&target.object).cloned();
-    let earlier = targets.previous.get(&target.object).map(Vec::as_slice).unwrap_or_default();
-    let change = match &found {
-        None if live.proven.contains(&target.object) => Change::Unchanged,
-        None => Change::Create,
-        Some(live) => {
-            if targets.is_unchanged(target) && !live.is_terminating() && covers(live.value(), &content) {
-                Change::Unchanged
-            } else {
-                let old = earlier.last().map_or_else(|| live.value(), |e| &e.content);
-                let paths = if earlier.is_empty() { Vec::new() } else { diff_objects(old, &target.content) };
-                Change::Update { paths }
-            }
-        }
-    };
-    Planned {
-        object: target.object.clone(),
-        kind: target.kind.clone(),
-        source: target.source.clone(),
-        content,
-        change,
-        live: found,
-        earlier: earlier.last().map(|e| e.marked(key)),
-        recorded: targets.deployed.contains(&target.object),
-    }
-}
-
-/// An object with its namespace and the release's marks.
-pub(super) fn marked(content: &Value, object: &ObjectRef, kind: &Kind, key: &ReleaseKey) -> Value {
-    let mut content = content.clone();
-    place(&mut content, object, kind);
-    ownership::mark(&mut content, key);
-    content
-}
-
-/// Gives the body of an object its namespace.
-pub(super) fn place(content: &mut Value, object: &ObjectRef, kind: &Kind) {
-    let Some(metadata) = content.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    if kind.namespaced {
-        metadata.insert("namespace".to_owned(), json!(object.namespace));
-    } else {
-        metadata.remove("namespace");
-    }
-}
-
-/// What happens to an object that left the manifest; nothing when it is gone already.
-fn plan_leftover(key: &ReleaseKey, target: &TargetObject, live: &Live) -> Option<Planned> {
-    let found = live.find(&target.object)?.clone();
-    let change = super::prune::removal(key, &found);
-    Some(Planned {
-        object: target.object.clone(),
-        kind: target.kind.clone(),
-        source: target.source.clone(),
-        content: Value::Null,
-        change,
-        live: Some(found),
-        earlier: None,
-        recorded: true,
-    })
-}
-
-/// Objects that left the manifest together with their kind: they are named, and nothing is done to them. When the kind
-/// comes back, so do they, and nobody owns them.
-pub(super) fn unserved(targets: &Targets) -> impl Iterator<Item = Planned> {
-    targets.unserved.iter().map(|object| Planned {
-        object: object.clone(),
-        // It has no path: nothing asks for it.
-        kind: Kind {
-            group: object.group.clone(),
-            version: object.version.clone(),
-            kind: object.kind.clone(),
-            plural: String::new(),
-            namespaced: !object.namespace.is_empty(),
-        },
-        source: String::new(),
-        content: Value::Null,
-        change: Change::Keep {
-            why: format!("{} is not served any more in any version", object.api_version()),
-        },
-        live: None,
-        earlier: None,
-        recorded: true,
-    })
-}
-
-/// What happens to the definitions of `crds/`: they have no owner, and existing ones are replaced only on request.
-fn plan_crds(policy: CrdPolicy, targets: &Targets, live: &Live) -> Vec<Planned> {
-    let planned = targets.crds.iter().filter_map(|target| {
-        let found = live.find(&target.object).cloned();
-        let change = match (policy, &found) {
-            (CrdPolicy::Skip, _) | (CrdPolicy::Create, Some(_)) => return None,
-            (_, None) => Change::Create,
-            (CrdPolicy::CreateReplace, Some(live)) if covers(live.value(), &target.content) => return None,
-            (CrdPolicy::CreateReplace, Some(_)) => Change::Update { paths: Vec::new() },
-        };
-        Some(Planned {
-            object: target.object.clone(),
-            kind: target.kind.clone(),
-            source: target.source.clone(),
-            content: target.content.clone(),
-            change,
-            live: found,
-            earlier: None,
-            recorded: true,
-        })
-    });
-    planned.collect()
 }
 
 /// One error for all conflicts.
