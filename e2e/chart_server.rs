@@ -37,6 +37,12 @@ impl ChartDir {
         Ok(chart)
     }
 
+    /// Takes a chart out again.
+    pub fn remove(&self, name: &str, version: &str) -> anyhow::Result<()> {
+        std::fs::remove_dir_all(self.path().join(format!("{name}-{version}")))
+            .context("failed to remove a chart")
+    }
+
     /// Adds an archive that exists.
     pub fn add_archive(&self, archive: &Path) -> anyhow::Result<()> {
         let name = archive.file_name().context("an archive has no name")?;
@@ -55,7 +61,7 @@ impl ChartDir {
     pub async fn serve(self) -> anyhow::Result<ChartServer> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(self.path(), address).await.context("failed to serve the charts")?;
-        Ok(ChartServer { server, _charts: self })
+        Ok(ChartServer { server, charts: self })
     }
 }
 
@@ -76,12 +82,17 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 /// A repository on this machine; dropping it stops it.
 pub struct ChartServer {
     server: Server,
-    _charts: ChartDir,
+    charts: ChartDir,
 }
 
 impl ChartServer {
     /// Its address, as a `ChartRepository` names it.
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// What it serves; a change shows at the next request.
+    pub fn charts(&self) -> &ChartDir {
+        &self.charts
     }
 }

@@ -26,6 +26,7 @@ mod operator;
 mod output;
 mod registry;
 mod release;
+mod source;
 mod stories;
 
 use std::panic::AssertUnwindSafe;

@@ -101,6 +101,15 @@ impl Operator {
         Ok(())
     }
 
+    /// The most memory that it ever had, in KiB.
+    pub async fn peak_memory(&self) -> anyhow::Result<u64> {
+        let path = format!("/proc/{}/status", self.child.lock().await.pid());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("failed to read {path}"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = peak.and_then(|text| text.trim().split(' ').next()?.parse().ok());
+        number.with_context(|| format!("{path} has no VmHWM"))
+    }
+
     /// Sends a signal, by its name without `SIG`.
     pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
         self.child.lock().await.signal(signal).await

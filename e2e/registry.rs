@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use pintle::repository::Digest;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -26,6 +28,7 @@ pub struct Registry {
     /// Its host and port.
     pub host: String,
     locked: bool,
+    client: reqwest::Client,
     _process: Child,
     _dir: TempDir,
 }
@@ -65,12 +68,43 @@ http: {{addr: \"{host}\"}}
             let login = ["registry", "login", &host, "--plain-http", "-u", USER, "-p", PASSWORD];
             cx.cluster().helm(&login).await?;
         }
-        Ok(Self { host, locked, _process: process, _dir: dir })
+        // Without roots, which plain HTTP does not need.
+        let client = reqwest::Client::builder().tls_certs_only([]).build().context("no client")?;
+        Ok(Self { host, locked, client, _process: process, _dir: dir })
     }
 
     /// The address of its charts, as a ChartRepository names it.
     pub fn url(&self) -> String {
         format!("oci://{}/charts", self.host)
+    }
+
+    /// Puts a blob into the repository of a chart.
+    pub async fn put_blob(&self, chart: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let place = format!("http://{}/v2/charts/{chart}/blobs/uploads/", self.host);
+        let begun = self.client.post(&place).send().await.context("no upload")?;
+        let to = begun.headers().get("location").context("the registry names no place")?;
+        let to = format!("{}&digest={}", to.to_str().context("no address")?, Digest::of(&bytes));
+        let put = self.client.put(&to).body(bytes).send().await.context("no upload")?;
+        ensure!(put.status().is_success(), "the registry answered {} to a blob", put.status());
+        Ok(())
+    }
+
+    /// Puts a manifest into the repository of a chart; its digest.
+    pub async fn put_manifest(
+        &self,
+        chart: &str,
+        tag: Option<&str>,
+        manifest: &Value,
+    ) -> anyhow::Result<Digest> {
+        let bytes = manifest.to_string().into_bytes();
+        let digest = Digest::of(&bytes);
+        let reference = tag.map_or_else(|| digest.to_string(), str::to_owned);
+        let place = format!("http://{}/v2/charts/{chart}/manifests/{reference}", self.host);
+        let kind = manifest["mediaType"].as_str().context("the manifest has no media type")?;
+        let put = self.client.put(&place).header("content-type", kind).body(bytes);
+        let put = put.send().await.context("no answer")?;
+        ensure!(put.status().is_success(), "the registry answered {} to a manifest", put.status());
+        Ok(digest)
     }
 
     /// Has helm push an archive, with the provenance file beside it; the digest of the manifest.

@@ -45,6 +45,24 @@ const MISTAKES: &[Mistake] = &[
         is_final: false,
     },
     Mistake {
+        name: "lacks-dependency",
+        chart: "lacks",
+        version: "1.x",
+        rest: "",
+        reason: "ChartCorrupt",
+        message: &["chart lacks-1.0.0", "missing in charts/ directory: gone", "`pintle dependency build`"],
+        is_final: false,
+    },
+    Mistake {
+        name: "library",
+        chart: "library",
+        version: "1.x",
+        rest: "",
+        reason: "InvalidSpec",
+        message: &["library charts are not installable"],
+        is_final: true,
+    },
+    Mistake {
         name: "template-fails",
         chart: "template-fails",
         version: "1.x",
@@ -95,6 +113,11 @@ fn charts() -> anyhow::Result<ChartDir> {
     let charts = ChartDir::new()?;
     let settings = ("templates/settings.yaml", SETTINGS);
     charts.add("plain", "1.0.0", &[settings])?;
+    let metadata =
+        "apiVersion: v2\nname: lacks\nversion: 1.0.0\ndependencies: [{name: gone, version: 1.0.0}]\n";
+    charts.add("lacks", "1.0.0", &[settings, ("Chart.yaml", metadata)])?;
+    let metadata = "apiVersion: v2\nname: library\nversion: 1.0.0\ntype: library\n";
+    charts.add("library", "1.0.0", &[settings, ("Chart.yaml", metadata)])?;
     let broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ required \"the port is missing\" .Values.port }}}\n";
     charts.add("template-fails", "1.0.0", &[settings, ("templates/broken.yaml", broken)])?;
     let broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: broken}\ndata: a: b: c\n";

@@ -17,6 +17,7 @@ mod freeze;
 mod harness;
 mod hook_order;
 mod hooks;
+mod hostile_sources;
 mod immutable;
 mod interrupt;
 mod isolation;
@@ -34,6 +35,7 @@ mod requests;
 mod restarts;
 mod side_by_side;
 mod slow_hooks;
+mod versions;
 pub mod waiting;
 
 use futures::future::BoxFuture;
@@ -56,6 +58,9 @@ pub const ALL: &[Story] = &[
     Story { name: "chaos", needs_operator: false, run: |cx| Box::pin(chaos::run(cx)) },
     // The API server is killed again and again while fifty releases are upgraded. It has a control plane of its own.
     Story { name: "restarts", needs_operator: false, run: |cx| Box::pin(restarts::run(cx)) },
+    // Sources that turn bad under releases that run: each way has its reason, and nothing that runs is touched. It has
+    // a control plane of its own.
+    Story { name: "hostile_sources", needs_operator: false, run: |cx| Box::pin(hostile_sources::run(cx)) },
     // Install, upgrade, rollback and removal of three releases that wait for each other.
     Story { name: "lifecycle", needs_operator: true, run: |cx| Box::pin(lifecycle::run(cx)) },
     // The same with published charts: Elasticsearch, Fluentd and Kibana.
@@ -120,6 +125,8 @@ pub const ALL: &[Story] = &[
     // Charts that the real helm pushed to a real registry: by range, tag and digest, with and without a password,
     // and with its signature.
     Story { name: "oci", needs_operator: true, run: |cx| Box::pin(oci::run(cx)) },
+    // A source gives other bytes for a version, and takes one back: each policy does as it says, nothing goes down.
+    Story { name: "versions", needs_operator: true, run: |cx| Box::pin(versions::run(cx)) },
     // A release that is as it should be costs the API server next to nothing.
     Story { name: "no_op", needs_operator: true, run: |cx| Box::pin(no_op::run(cx)) },
     // The requests of each action of a small release stay within their budgets.

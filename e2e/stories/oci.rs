@@ -1,13 +1,17 @@
 //! Charts that the real helm pushed to a real registry: by range, by tag and by digest; a newer tag, a missing one, a
-//! wrong password that is mended, and a signature that one release lacks.
+//! wrong password that is mended, and signatures that one release lacks: helm's, and such as cosign makes.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pgp::composed::{ArmorOptions, KeyType, SecretKeyParamsBuilder, SignedSecretKey};
 use pgp::ser::Serialize as _;
+use pintle::repository::Digest;
 use serde_json::{Value, json};
 
 use crate::chart_server::ChartDir;
@@ -15,6 +19,10 @@ use crate::cluster::{Kind, condition, contains, text};
 use crate::context::Context;
 use crate::registry::{PASSWORD, Registry, USER};
 use crate::release::{self, Snapshot, WITHIN};
+
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 const OBJECTS: &str = r#"
 apiVersion: v1
@@ -30,7 +38,8 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     by_range(cx, &registry, &charts).await?;
     by_address(cx, &registry, &digest).await?;
     with_password(cx, &charts).await?;
-    signed(cx, &registry, &charts).await
+    signed(cx, &registry, &charts).await?;
+    cosigned(cx, &registry, &charts).await
 }
 
 /// Packages a version of the chart, and pushes it.
@@ -223,6 +232,136 @@ async fn signed(cx: &Context, registry: &Registry, charts: &ChartDir) -> anyhow:
         ensure!(verified["status"] == "False", "the signature should be refused: {verified}");
     }
     snapshot.unchanged(cx, &namespace).await
+}
+
+/// What signs as cosign does: cosign itself takes longer to build than all of this, so its formats are made here.
+struct Cosign(EcdsaKeyPair);
+
+impl Cosign {
+    fn sign(&self, text: &[u8]) -> anyhow::Result<String> {
+        let signature = self.0.sign(&SystemRandom::new(), text).context("no signature")?;
+        Ok(STANDARD.encode(signature.as_ref()))
+    }
+
+    fn public(&self) -> anyhow::Result<String> {
+        let der: PublicKeyX509Der<'_> = self.0.public_key().as_der().context("no key")?;
+        let text = STANDARD.encode(der.as_ref());
+        Ok(format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"))
+    }
+
+    /// As `cosign sign --key` of version 2, by cosign's `specs/SIGNATURE_SPEC.md`: under a tag of its own.
+    async fn sign_simple(&self, registry: &Registry, digest: &str) -> anyhow::Result<()> {
+        let payload = json!({"critical": {
+            "identity": {"docker-reference": format!("{}/charts/web", registry.host)},
+            "image": {"docker-manifest-digest": digest},
+            "type": "cosign container image signature",
+        }, "optional": null});
+        let payload = payload.to_string().into_bytes();
+        let config = b"{}".to_vec();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+            "layers": [{
+                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+                "digest": Digest::of(&payload).to_string(),
+                "size": payload.len(),
+                "annotations": {"dev.cosignproject.cosign/signature": self.sign(&payload)?},
+            }],
+        });
+        registry.put_blob("web", config).await?;
+        registry.put_blob("web", payload).await?;
+        let tag = format!("{}.sig", digest.replace(':', "-"));
+        registry.put_manifest("web", Some(&tag), &manifest).await?;
+        Ok(())
+    }
+
+    /// As version 3 by default, by cosign's `specs/BUNDLE_SPEC.md`: a bundle that refers to the manifest. This registry
+    /// keeps no list of referrers, so that cosign keeps one in a tag, in which it calls all of them empty.
+    async fn sign_bundle(&self, registry: &Registry, digest: &str) -> anyhow::Result<()> {
+        let hex = digest.trim_start_matches("sha256:");
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"digest": {"sha256": hex}}],
+            "predicateType": "https://sigstore.dev/cosign/sign/v1",
+            "predicate": {},
+        });
+        let (statement, kind) = (statement.to_string(), "application/vnd.in-toto+json");
+        let signed = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
+        let bundle = json!({
+            "mediaType": BUNDLE,
+            "verificationMaterial": {"publicKey": {"hint": "x"}},
+            "dsseEnvelope": {
+                "payload": STANDARD.encode(&statement),
+                "payloadType": kind,
+                "signatures": [{"sig": self.sign(signed.as_bytes())?}],
+            },
+        });
+        let (bundle, config) = (bundle.to_string().into_bytes(), b"{}".to_vec());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": BUNDLE,
+            "config": descriptor(EMPTY, &config),
+            "layers": [descriptor(BUNDLE, &bundle)],
+            "subject": {"mediaType": OCI_MANIFEST, "digest": digest, "size": 1},
+        });
+        registry.put_blob("web", config).await?;
+        registry.put_blob("web", bundle).await?;
+        let signature = registry.put_manifest("web", None, &manifest).await?;
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{
+                "mediaType": OCI_MANIFEST,
+                "artifactType": EMPTY,
+                "digest": signature.to_string(),
+                "size": manifest.to_string().len(),
+            }],
+        });
+        registry.put_manifest("web", Some(&digest.replace(':', "-")), &index).await?;
+        Ok(())
+    }
+}
+
+fn descriptor(kind: &str, bytes: &[u8]) -> Value {
+    json!({"mediaType": kind, "digest": Digest::of(bytes).to_string(), "size": bytes.len()})
+}
+
+/// Signatures of both forms of cosign are found where it puts them; of another key, and none, are refused.
+async fn cosigned(cx: &Context, registry: &Registry, charts: &ChartDir) -> anyhow::Result<()> {
+    let namespace = cx.namespace().await?;
+    let key = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(Cosign).context("no key");
+    let (ours, theirs) = (key()?, key()?);
+    ours.sign_simple(registry, &push(cx, registry, charts, "4.0.0").await?).await?;
+    ours.sign_bundle(registry, &push(cx, registry, charts, "4.1.0").await?).await?;
+    theirs.sign_bundle(registry, &push(cx, registry, charts, "4.2.0").await?).await?;
+    push(cx, registry, charts, "4.3.0").await?;
+    let keys = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "keys", "namespace": namespace},
+        "stringData": {"cosign.pub": ours.public()?},
+    });
+    cx.cluster().apply_yaml(&keys.to_string()).await?;
+    let verify = "  verify: {cosign: {secretRef: {name: keys}}}\n";
+    cx.cluster().apply_yaml(&repository_yaml(&namespace, registry, verify)).await?;
+    repository_ready(cx, &namespace).await?;
+    cx.cluster().apply_yaml(&release::yaml(&namespace, "web", "web", "4.0.0", "")).await?;
+    let chart = |version: &str| json!({"chart": {"repository": {"name": release::REPOSITORY}, "name": "web", "version": version}});
+    for (version, revision) in [("4.0.0", 1), ("4.1.0", 2)] {
+        release::patch(cx, &namespace, "web", chart(version)).await?;
+        let release = release::ready_at(cx, &namespace, "web", revision).await?;
+        let verified = condition(&release, "SourceVerified").context("SourceVerified is missing")?;
+        contains(&text(verified, "/message"), &["cosign signature of sha256:", "by key sha256:"])?;
+    }
+    for (version, told) in
+        [("4.2.0", "none of the trusted keys made its"), ("4.3.0", "has no cosign signature")]
+    {
+        release::patch(cx, &namespace, "web", chart(version)).await?;
+        release::failed(cx, &namespace, "web", "VerificationFailed", &[told]).await?;
+    }
+    runs(cx, &namespace, "web", "4.1.0").await
 }
 
 /// Changes the digest in a provenance file, and nothing else.
