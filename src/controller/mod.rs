@@ -21,6 +21,7 @@ mod records;
 mod store;
 mod verdict;
 mod watches;
+mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -43,7 +44,6 @@ use crate::api::{
 use crate::cluster::{Connection, Discovery, Kind};
 use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
-use crate::telemetry::panics;
 use first_look::FirstLook;
 pub use lanes::Shares;
 use leadership::Leadership;
@@ -62,9 +62,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// helm's own actions are looked at when they are over, which most are by then.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A key whose panics cannot even be told of is looked at again after this.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// How the operator runs.
 #[derive(Clone, Debug)]
@@ -576,29 +573,6 @@ impl Operator {
             now
         })
     }
-
-    async fn work_on_releases(self: Arc<Self>) {
-        loop {
-            let key = self.release_queue.next().await;
-            // Boxed, or the compiler cannot see that so deep a future is `Send`.
-            let requeue = match guard(helm_release::reconcile(&self, &key).boxed()).await {
-                Ok(requeue) => requeue,
-                Err(place) => told(guard(helm_release::broke(&self, &key, &place).boxed()).await),
-            };
-            settle(&self.release_queue, &key, requeue);
-        }
-    }
-
-    async fn work_on_repositories(self: Arc<Self>) {
-        loop {
-            let key = self.repository_queue.next().await;
-            let requeue = match guard(chart_repository::reconcile(&self, &key)).await {
-                Ok(requeue) => requeue,
-                Err(place) => told(guard(chart_repository::broke(&self, &key, &place)).await),
-            };
-            settle(&self.repository_queue, &key, requeue);
-        }
-    }
 }
 
 fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
@@ -608,24 +582,6 @@ fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
         [REQUESTED_AT, FORCE_AT, APPROVE, RESET_AT].map(|key| object.annotations().get(key).cloned()),
         object.meta().deletion_timestamp.is_some(),
     )
-}
-
-/// Keeps a panic of one reconcile from the others; where it was.
-async fn guard(reconcile: impl Future<Output = Requeue>) -> Result<Requeue, String> {
-    // What a reconcile shares with others are maps behind locks, which each change leaves whole.
-    std::panic::AssertUnwindSafe(reconcile).catch_unwind().await.map_err(|_| panics::last_place())
-}
-
-/// When to look again after a panic, which was told of, unless that panicked, too.
-fn told(told: Result<Requeue, String>) -> Requeue {
-    told.unwrap_or(Requeue::After(AFTER_PANIC))
-}
-
-fn settle(queue: &Queue<Key>, key: &Key, requeue: Requeue) {
-    if let Requeue::After(pause) = requeue {
-        queue.add_after(key.clone(), pause);
-    }
-    queue.done(key);
 }
 
 /// A duration give or take a tenth, so that what began together does not stay together.
