@@ -19,6 +19,7 @@ mod publish;
 mod queue;
 mod records;
 mod store;
+mod touched;
 mod verdict;
 mod watches;
 mod work;
@@ -42,7 +43,7 @@ use crate::api::{
     condition,
 };
 use crate::cluster::{Connection, Discovery, Kind};
-use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
+use crate::release::{History, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
 use first_look::FirstLook;
 pub use lanes::Shares;
@@ -52,7 +53,7 @@ use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use records::Records;
 use store::{Key, Place, Seen, Store};
-use watches::{KindWatches, Metadata, Watching, identity};
+use watches::{KindWatches, Metadata, Watching};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -370,20 +371,6 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 4], bool);
 
 impl Operator {
-    /// A list of a kind is in: what went before it, or between it and the one before, was not told.
-    fn listed(&self, kind: &Kind, first: bool) {
-        if first {
-            self.parking.waiting_for_kind(kind).into_iter().for_each(|key| self.release_queue.add(key));
-        } else {
-            self.wake_parked();
-        }
-    }
-
-    /// Looks again at all that waits: that an object is gone is what a removal waits for, and no list tells it.
-    fn wake_parked(&self) {
-        self.parking.keys().into_iter().for_each(|key| self.release_queue.add(key));
-    }
-
     fn release_touched(&self, seen: &Mutex<HashMap<Key, Fingerprint>>, key: Key) {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = match self.helm_releases.see(&key) {
@@ -497,43 +484,6 @@ impl Operator {
         }
     }
 
-    /// A hook's object changed: when it has ended, or is gone, the release that waits for it is woken.
-    fn hook_touched(&self, kind: &Kind, object: &DynamicObject, gone: bool) {
-        let Ok(mut value) = serde_json::to_value(object) else { return };
-        // What a list holds does not say what it is.
-        value["apiVersion"] = kind.api_version().into();
-        value["kind"] = kind.kind.as_str().into();
-        let has_ended = self.hooks.see(&value) || gone;
-        let release = object.annotations().get(HOOK_OWNER).and_then(|release| release.split_once('/'));
-        if let Some((namespace, name)) = release.filter(|_| has_ended)
-            && let Some(key) = self.parking.waiting_for(namespace, name)
-        {
-            self.release_queue.add(key);
-        }
-    }
-
-    /// An object that Helm manages changed: the release that waits for it is woken, soon when it need not wait any
-    /// longer, and else now and then, to say how far it is.
-    fn object_touched(&self, kind: &Kind, metadata: &ObjectMeta, noticed: Noticed) {
-        let pause = match noticed {
-            Noticed::Nothing => return,
-            Noticed::Progress => PROGRESS_EVERY,
-            Noticed::Turn => SETTLE,
-        };
-        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
-        let (name, namespace) =
-            (annotation("meta.helm.sh/release-name"), annotation("meta.helm.sh/release-namespace"));
-        if let (Some(name), Some(namespace)) = (name, namespace)
-            && let Some(key) = self.parking.touch(namespace, name, identity(kind, metadata))
-        {
-            self.release_queue.add_after(key, pause);
-        }
-        if watches::is_definition(kind) {
-            let waiting = self.parking.touch_anywhere(&identity(kind, metadata));
-            waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
-        }
-    }
-
     /// Changes what is remembered of an object; an older object of the same name is forgotten.
     fn remember<T>(&self, key: &Key, uid: Option<&String>, f: impl FnOnce(&mut Memory) -> T) -> T {
         let mut all = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -576,10 +526,11 @@ impl Operator {
 }
 
 fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
+    let annotation = |key| object.annotations().get(key).cloned();
     (
         object.uid(),
         object.meta().generation,
-        [REQUESTED_AT, FORCE_AT, APPROVE, RESET_AT].map(|key| object.annotations().get(key).cloned()),
+        [REQUESTED_AT, FORCE_AT, APPROVE, RESET_AT].map(annotation),
         object.meta().deletion_timestamp.is_some(),
     )
 }
