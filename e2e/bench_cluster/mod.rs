@@ -170,7 +170,11 @@ impl Bench {
         self.phase("no-op, requested", &operator, self.patch(&asked), echoed).await?;
         self.restart(&operator).await?;
         let name = format!("idle for {} s", idle.as_secs());
-        self.phase(&name, &operator, async { Ok(sleep(idle).await) }, |_| true).await?;
+        let idling = async {
+            sleep(idle).await;
+            Ok(())
+        };
+        self.phase(&name, &operator, idling, |_| true).await?;
         self.phase("uninstall", &operator, self.remove(), gone).await?;
         self.stop(&operator).await
     }
