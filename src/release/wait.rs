@@ -49,7 +49,7 @@ pub(super) enum Verdict {
 }
 
 /// Judges the objects of a plan, and says which are ready: those in `ready` were before, those in `known` are judged as
-/// they are given, the others are read.
+/// they are given, the others as the watches tell of them, or as they are read. At the last look they are all read.
 ///
 /// # Errors
 /// The server's refusal.
@@ -58,11 +58,12 @@ pub(super) async fn check(
     plan: &Plan,
     known: &BTreeMap<ObjectRef, LiveObject>,
     ready: &BTreeSet<ObjectRef>,
+    is_last: bool,
 ) -> Result<(Verdict, BTreeSet<ObjectRef>), Error> {
     let jobs = cx.policy.wait_for_jobs;
     let due = |object: &ObjectRef| !is_ready_at_once(&object.group, &object.kind) && !ready.contains(object);
     let objects: Vec<&Planned> = plan.objects().filter(|p| due(&p.object)).collect();
-    let looks = objects.iter().map(|planned| look(cx, planned, known, jobs)).collect();
+    let looks = objects.iter().map(|planned| look(cx, planned, known, jobs, is_last)).collect();
     let found = bounded_until_refused(looks).await?;
     let judged: Vec<(ObjectRef, Readiness)> =
         objects.iter().map(|planned| planned.object.clone()).zip(found).collect();
@@ -77,11 +78,13 @@ async fn look(
     planned: &Planned,
     known: &BTreeMap<ObjectRef, LiveObject>,
     jobs: bool,
+    is_last: bool,
 ) -> Result<Readiness, Error> {
     if let Some(live) = known.get(&planned.object) {
         return Ok(judge(Some(live), jobs));
     }
-    if let Some(seen) = cx.objects.readiness_of(&planned.object, jobs) {
+    let seen = cx.objects.readiness_of(&planned.object, jobs).filter(|_| !is_last);
+    if let Some(seen) = seen {
         return Ok(seen);
     }
     Ok(judge(read(cx, &planned.kind, &planned.object).await?.as_ref(), jobs))
