@@ -13,7 +13,8 @@ use crate::api::condition::{
     self, HELD, READY, RECONCILING, RELEASED, REMEDIATED, SOURCE_VERIFIED, STALLED, Status, TEST_SUCCESS,
 };
 use crate::api::{
-    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, PlanStatus, REQUESTED_AT, RESET_AT, Reason, Target,
+    FORCE_AT, HelmRelease, HelmReleaseStatus, InventoryEntry, PlanStatus, REQUESTED_AT, RESET_AT, Reason,
+    Target,
 };
 use crate::cluster::masking::Redactions;
 use crate::cluster::{ObjectRef, Retry, chain};

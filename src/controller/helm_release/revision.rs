@@ -14,7 +14,8 @@ use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
 use crate::release::{
-    self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Remedy, Revision, Standing,
+    self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Remedy, Revision,
+    Standing,
 };
 use crate::telemetry::failpoint::Failpoint;
 
