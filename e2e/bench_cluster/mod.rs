@@ -170,7 +170,11 @@ impl Bench {
         self.phase("no-op, requested", &operator, self.patch(&asked), echoed).await?;
         self.restart(&operator).await?;
         let name = format!("idle for {} s", idle.as_secs());
-        self.phase(&name, &operator, idle_for(idle), |_| true).await?;
+        let idling = async {
+            sleep(idle).await;
+            Ok(())
+        };
+        self.phase(&name, &operator, idling, |_| true).await?;
         self.phase("uninstall", &operator, self.remove(), gone).await?;
         self.stop(&operator).await
     }
@@ -375,9 +379,4 @@ fn echoed(event: &Event<DynamicObject>) -> bool {
 
 fn gone(event: &Event<DynamicObject>) -> bool {
     matches!(event, Event::Delete(_))
-}
-
-async fn idle_for(time: Duration) -> anyhow::Result<()> {
-    sleep(time).await;
-    Ok(())
 }

@@ -9,8 +9,11 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::faultproxy::Seen;
-use super::scenario::{Action, CANARY, FOREIGN, HOOK, Life, NAME};
+use super::scenario::{Action, CANARY, FOREIGN, HOOK, Life, NAME, TEST};
 use crate::cluster::{Kind, text};
+
+/// The revision that fails and is put right.
+const FAILED: i64 = 3;
 
 /// What is not as it should be.
 #[derive(Default)]
@@ -28,7 +31,7 @@ impl Violations {
 /// it was ready.
 pub async fn check(life: &Life, action: Action, seen: &[Seen], calm: usize) -> anyhow::Result<()> {
     let mut found = Violations::default();
-    hooks(&mut found, seen);
+    hooks(&mut found, action, seen);
     rest(&mut found, seen.get(calm..).unwrap_or_default());
     secrecy(&mut found, life).await?;
     let objects = life.cx.objects();
@@ -40,7 +43,8 @@ pub async fn check(life: &Life, action: Action, seen: &[Seen], calm: usize) -> a
     match action {
         Action::Install => present(&mut found, life, &secrets, &owned, 1).await?,
         Action::Upgrade => present(&mut found, life, &secrets, &owned, 2).await?,
-        Action::Rollback => present(&mut found, life, &secrets, &owned, 3).await?,
+        Action::Remedy => present(&mut found, life, &secrets, &owned, 4).await?,
+        Action::Rollback => present(&mut found, life, &secrets, &owned, 5).await?,
         Action::Uninstall => {
             found.unless(secrets.is_empty(), || format!("I3: records are left: {:?}", stored(&secrets)));
             found.unless(owned.is_empty(), || format!("I4: objects are left: {owned:?}"));
@@ -51,17 +55,25 @@ pub async fn check(life: &Life, action: Action, seen: &[Seen], calm: usize) -> a
     if found.0.is_empty() { Ok(()) } else { Err(anyhow!(found.0.join("; "))) }
 }
 
-/// I9: the hook's Job is made once.
-fn hooks(found: &mut Violations, seen: &[Seen]) {
-    let jobs = format!("/jobs/{HOOK}");
-    let made = |seen: &&Seen| {
-        seen.method == Method::PATCH
-            && seen.is_write()
-            && seen.code == Some(201)
-            && seen.path().ends_with(&jobs)
+/// I9: the Jobs of hook and test are made once; the hook's twice where there are two revisions, of which neither is
+/// tested.
+fn hooks(found: &mut Violations, action: Action, seen: &[Seen]) {
+    let (hooks, tests) = match action {
+        Action::Install | Action::Upgrade | Action::Rollback => (1, 1),
+        Action::Remedy => (2, 0),
+        Action::Uninstall => (1, 0),
     };
-    let made = seen.iter().filter(made).count();
-    found.unless(made == 1, || format!("I9: the hook ran {made} times"));
+    for (name, wanted) in [(HOOK, hooks), (TEST, tests)] {
+        let path = format!("/jobs/{name}");
+        let made = |seen: &&Seen| {
+            seen.method == Method::PATCH
+                && seen.is_write()
+                && seen.code == Some(201)
+                && seen.path().ends_with(&path)
+        };
+        let made = seen.iter().filter(made).count();
+        found.unless(made == wanted, || format!("I9: {name} ran {made} times, not {wanted}"));
+    }
 }
 
 /// What is ready is at rest: only status and events are written any more.
@@ -133,7 +145,11 @@ async fn present(
     owned: &BTreeSet<String>,
     revision: i64,
 ) -> anyhow::Result<()> {
-    let state = |number| if number == revision { "deployed" } else { "superseded" };
+    let state = |number| match number {
+        _ if number == revision => "deployed",
+        FAILED => "failed",
+        _ => "superseded",
+    };
     let wanted: Vec<(i64, String)> =
         (1..=revision).map(|number| (number, state(number).to_owned())).collect();
     let stored = stored(secrets);

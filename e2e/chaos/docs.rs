@@ -14,9 +14,10 @@ const HEAD: &str = "\
 
 Written by `make faults`: `e2e chaos --write-docs` writes this page when all runs have passed, and only then.
 
-A release is installed, upgraded, rolled back and removed. It has a hook at each of these, a definition in `crds/` and
-an object of it, a Deployment that is waited for, a Secret, an object that the upgrade removes and one that is made anew. Between the operator
-and the API server stands a proxy that lets one thing of each action go wrong:
+A release is installed, upgraded, upgraded to a chart that fails and put right by a rollback (remedy), rolled back by its
+spec, and removed. It has a hook at each of these, a test of each revision, a definition in `crds/` and an object of it, a
+Deployment that is waited for, a Secret, an object that the upgrade removes, one that is made anew, and one that only the
+chart has that fails. Between the operator and the API server stands a proxy that lets one thing of each action go wrong:
 
 ";
 
@@ -27,15 +28,15 @@ operator's code, between two writes, at which a debug build aborts when it is to
 
 After each run this must hold:
 
-- **I1** the release is ready in its present generation, or gone;
-- **I2** each action made one revision, numbered without a gap, and only the newest is deployed;
+- **I1** the release is ready in its present generation, or gone, or after the remedy says which failure was put right;
+- **I2** each action made one revision, the remedy two, numbered without a gap, and only the newest is deployed;
 - **I3** no revision is pending or being uninstalled;
 - **I4** the objects of the release are those of its newest manifest; what was no object of it is untouched;
 - **I5** the revision to roll back to is in storage;
 - **I6** the real helm 4 lists the release, and reads its status, history and manifest;
 - **I7** the status says what storage says, and what is ready writes nothing but its status any more;
 - **I8** a secret of the values stands in no status, event, log line or description (the operator serves no metrics);
-- **I9** the hook has run once.
+- **I9** the hook has run once for each revision, and the test once for each that was not put right.
 
 I6 must hold at any instant, too. Each time that the operator was killed, helm 4 or helm 3, in turn from run to run, does
 `list`, `status`, `history`, `get manifest` and `get values` before the operator is started again, so that every state
@@ -74,7 +75,8 @@ fn page(report: &Report) -> String {
     page.push_str(REST);
     page.push_str(&format!("## Runs that passed: {}\n\n", report.passed()));
     page.push_str(&format!("Helm was asked {} times while they were under way.\n\n", report.asked));
-    page.push_str("| Fault | install | upgrade | rollback | uninstall |\n|---|---|---|---|---|\n");
+    let names = Action::ALL.map(Action::name).join(" | ");
+    page.push_str(&format!("| Fault | {names} |\n|---|{}\n", "---|".repeat(Action::ALL.len())));
     for fault in Fault::ALL {
         let count = |action| report.passed.get(&(fault.name(), action)).copied().unwrap_or_default();
         let counts: Vec<String> = Action::ALL.into_iter().map(|action| count(action).to_string()).collect();

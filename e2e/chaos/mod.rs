@@ -25,9 +25,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use futures::StreamExt;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 
 use crate::context::Rig;
 use crate::operator;
@@ -272,20 +272,24 @@ fn all(calm: &[Run]) -> Vec<Case> {
     cases
 }
 
-/// The operator is killed at each write of install and upgrade, and a few other lives are drawn.
+/// The operator is killed once at each write of install, upgrade and remedy, before or after it as the seed has it, and
+/// a few other lives are drawn.
 fn fast(calm: &[Run], seed: u64) -> Vec<Case> {
-    const ACTIONS: &[Action] = &[Action::Install, Action::Upgrade];
-    let is_certain = |case: &Case| {
-        let rule = case.rule.filter(|rule| matches!(rule.fault, Fault::KillBefore | Fault::KillAfter));
-        rule.is_some_and(|rule| rule.nth <= most(calm, ACTIONS, true))
-    };
-    let (certain, mut drawn): (Vec<Case>, Vec<Case>) = all(calm).into_iter().partition(is_certain);
-    drawn.shuffle(&mut StdRng::seed_from_u64(seed));
+    const ACTIONS: &[Action] = &[Action::Install, Action::Upgrade, Action::Remedy];
+    let mut random = StdRng::seed_from_u64(seed);
+    let kills: Vec<Case> = (1..=most(calm, ACTIONS, true))
+        .map(|nth| {
+            let fault = if random.random_bool(0.5) { Fault::KillBefore } else { Fault::KillAfter };
+            Case { actions: ACTIONS, ..Case::new(fault, nth) }
+        })
+        .collect();
+    let mut drawn = all(calm);
+    drawn.shuffle(&mut random);
     let mut cases: Vec<Case> = Vec::new();
     for (kinds, count) in DRAWN {
         let is_meant = |case: &&Case| case.rule.is_some_and(|rule| kinds.contains(&rule.fault.counts()));
         cases.extend(drawn.iter().filter(is_meant).take(count).cloned());
     }
-    cases.extend(certain.into_iter().map(|case| Case { actions: ACTIONS, ..case }));
+    cases.extend(kills);
     cases
 }

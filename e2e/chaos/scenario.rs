@@ -1,8 +1,9 @@
-//! The life of one release: installed, upgraded, rolled back and removed by an operator of its own, behind a proxy
-//! that lets one request of each action go wrong.
+//! The life of one release: installed, upgraded, upgraded in vain, rolled back and removed by an operator of its own,
+//! behind a proxy that lets one request of each action go wrong.
 //!
-//! Every action has all that a crash can leave half done: a hook, a definition with an object of it, an object that
-//! the upgrade removes, one that has to be made anew, a Secret, and a Deployment that is waited for.
+//! Every action has all that a crash can leave half done: a hook, a test, a definition with an object of it, an object
+//! that the upgrade removes, one that has to be made anew, a Secret, and a Deployment that is waited for. The upgrade in
+//! vain is put right by a rollback.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use crate::release;
 pub const NAME: &str = "life";
 /// Name of the hook's Job.
 pub const HOOK: &str = "life-hook";
+/// Name of the test's Job.
+pub const TEST: &str = "life-test";
 /// An object that is none of the release's, and must outlive it.
 pub const FOREIGN: &str = "foreign";
 /// Stands in the release's values and its Secret, and must stand nowhere else.
@@ -45,6 +48,16 @@ spec:
     spec:
       restartPolicy: Never
       containers: [{name: main, image: "registry.example/hook:1"}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: life-test, annotations: {helm.sh/hook: test}}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "registry.example/test:1"}]
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -81,6 +94,22 @@ metadata: {name: life-pruned}
 data: {only: in the first version}
 ";
 
+/// Comes after everything else, and fails. What it leaves is an orphan, unless the rollback removes it.
+const BROKEN: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: life-orphan}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: life-broken
+  annotations: {helm.sh/hook: post-upgrade, pintle.dev/simulate: fail}
+spec:
+  restartPolicy: Never
+  containers: [{name: main, image: "registry.example/broken:1"}]
+"#;
+
 /// What is done to a release, in the order of its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
@@ -88,6 +117,8 @@ pub enum Action {
     Install,
     /// A newer chart, without one of the objects.
     Upgrade,
+    /// A chart that fails, and is put right by a rollback.
+    Remedy,
     /// Back to the first revision.
     Rollback,
     /// The HelmRelease is deleted.
@@ -96,13 +127,14 @@ pub enum Action {
 
 impl Action {
     /// A whole life.
-    pub const ALL: [Self; 4] = [Self::Install, Self::Upgrade, Self::Rollback, Self::Uninstall];
+    pub const ALL: [Self; 5] = [Self::Install, Self::Upgrade, Self::Remedy, Self::Rollback, Self::Uninstall];
 
     /// Its name on the command line and in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Install => "install",
             Self::Upgrade => "upgrade",
+            Self::Remedy => "remedy",
             Self::Rollback => "rollback",
             Self::Uninstall => "uninstall",
         }
@@ -336,11 +368,18 @@ impl Keeper {
 async fn act(cx: &Context, proxy: &FaultProxy, namespace: &str, action: Action) -> anyhow::Result<usize> {
     match action {
         Action::Install => {
-            let values = "  valuesFrom: [{kind: Secret, name: values}]\n  upgrade: {force: true}\n  rollback: {force: true}\n";
-            cx.cluster().apply_yaml(&release::yaml(namespace, NAME, NAME, "1.0.0", values)).await?;
+            let rest = "  valuesFrom: [{kind: Secret, name: values}]
+  test: {enable: true}
+  upgrade: {force: true, remediation: {remediateLastFailure: true}}
+  rollback: {force: true}
+";
+            cx.cluster().apply_yaml(&release::yaml(namespace, NAME, NAME, "1.0.0", rest)).await?;
         }
         Action::Upgrade => {
             release::patch(cx, namespace, NAME, json!({"chart": {"version": "2.0.0"}})).await?;
+        }
+        Action::Remedy => {
+            release::patch(cx, namespace, NAME, json!({"chart": {"version": "3.0.0"}})).await?;
         }
         Action::Rollback => release::patch(cx, namespace, NAME, json!({"rollbackTo": 1})).await?,
         Action::Uninstall => {
@@ -349,7 +388,10 @@ async fn act(cx: &Context, proxy: &FaultProxy, namespace: &str, action: Action) 
             return Ok(proxy.seen().len());
         }
     }
-    release::ready(cx, namespace, NAME).await?;
+    match action {
+        Action::Remedy => release::stalled(cx, namespace, NAME, "RetriesExceeded", &["life-broken"]).await?,
+        _ => release::ready(cx, namespace, NAME).await?,
+    };
     let calm = proxy.seen().len();
     // The echo of one more look tells that the operator has nothing left to do.
     release::request(cx, namespace, NAME, action.name()).await?;
@@ -386,6 +428,8 @@ fn charts(namespace: &str) -> anyhow::Result<ChartDir> {
         ("templates/widget.yaml", widget.as_str()),
     ];
     charts.add(NAME, "2.0.0", &files)?;
+    let broken = files.into_iter().chain([("templates/broken.yaml", BROKEN)]);
+    charts.add(NAME, "3.0.0", &broken.collect::<Vec<_>>())?;
     let more = files.into_iter().chain([("templates/pruned.yaml", PRUNED)]);
     charts.add(NAME, "1.0.0", &more.collect::<Vec<_>>())?;
     Ok(charts)

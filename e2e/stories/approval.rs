@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::chart_server::ChartDir;
 use crate::cluster::{Kind, condition, text};
 use crate::context::Context;
-use crate::release::{self, Snapshot};
+use crate::release::{self, Snapshot, WITHIN};
 
 const NAME: &str = "approved";
 
@@ -15,7 +15,7 @@ const OBJECTS: &str = r#"
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: approved}
-data: {word: "{{ .Values.word }}", drawn: "{{ randAlphaNum 8 }}"}
+data: {word: "{{ .Values.word }}", more: "{{ .Values.more }}", drawn: "{{ randAlphaNum 8 }}"}
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
@@ -25,11 +25,15 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
 async fn tell(cx: &Context) -> anyhow::Result<()> {
     let namespace = cx.namespace().await?;
     let charts = ChartDir::new()?;
-    charts.add(NAME, "1.0.0", &[("templates/all.yaml", OBJECTS), ("values.yaml", "word: one\n")])?;
+    charts.add(
+        NAME,
+        "1.0.0",
+        &[("templates/all.yaml", OBJECTS), ("values.yaml", "word: one\nmore: none\n")],
+    )?;
     let server = charts.serve().await?;
     release::repository(cx, &namespace, &server).await?;
     let before = Snapshot::take(cx, &namespace).await?;
-    let rest = "  approval: Manual\n";
+    let rest = "  approval: Manual\n  valuesFrom: [{kind: ConfigMap, name: more, optional: true}]\n";
     cx.cluster().apply_yaml(&release::yaml(&namespace, NAME, NAME, "1.x", rest)).await?;
     let first =
         awaiting(cx, &namespace, "AwaitingApproval", &["the install to revision 1", "1 created"]).await?;
@@ -66,6 +70,7 @@ async fn tell(cx: &Context) -> anyhow::Result<()> {
     approve(cx, &namespace, &third).await?;
     release::ready_at(cx, &namespace, NAME, 2).await?;
     has_word(cx, &namespace, "three").await?;
+    unasked(cx, &namespace).await?;
 
     release::patch(cx, &namespace, NAME, json!({"rollbackTo": 1})).await?;
     let fourth = awaiting(cx, &namespace, "AwaitingApproval", &["the rollback to revision 3"]).await?;
@@ -73,6 +78,31 @@ async fn tell(cx: &Context) -> anyhow::Result<()> {
     approve(cx, &namespace, &fourth).await?;
     release::ready_at(cx, &namespace, NAME, 3).await?;
     has_word(cx, &namespace, "two").await
+}
+
+/// Values of a reference change, and nobody changed the spec: what runs stays ready while the plan waits.
+async fn unasked(cx: &Context, namespace: &str) -> anyhow::Result<()> {
+    let map = |text: &str| {
+        let metadata = json!({"name": "more", "namespace": namespace});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"values.yaml": text}})
+    };
+    cx.objects().create(Kind::CONFIG_MAP, map("more: some\n")).await?;
+    let waits = |object: Option<&Value>| {
+        let ready = object.and_then(|object| condition(object, "Ready"));
+        ready.is_some_and(|ready| ready["reason"] == "AwaitingApproval" && ready["status"] == "True")
+    };
+    let found =
+        cx.objects().wait(Kind::HELM_RELEASE, namespace, NAME, "ready and waiting", WITHIN, waits).await?;
+    let found = found.context("the release is gone")?;
+    ensure!(found["status"]["plan"]["revision"] == 3, "the plan is {}", found["status"]["plan"]);
+    ensure!(
+        found["status"]["lastAppliedRevision"] == 2,
+        "something was done: {}",
+        found["status"]["history"]
+    );
+    let object = cx.objects().get(Kind::CONFIG_MAP, namespace, NAME).await?;
+    ensure!(object["data"]["more"] == "none", "the object has {}", object["data"]);
+    Ok(())
 }
 
 /// Waits until the release waits for that reason in its present generation; the digest of its plan.

@@ -5,6 +5,7 @@ mod approval;
 mod bad_input;
 mod broken_upgrade;
 mod chaos;
+mod chart_tests;
 mod claimed;
 mod conflicts;
 mod crash;
@@ -28,7 +29,9 @@ mod lost_kind;
 mod no_op;
 mod oci;
 mod plan;
+mod policies;
 mod preflight;
+mod remediation;
 mod removed_version;
 mod renamed;
 mod requests;
@@ -100,6 +103,12 @@ pub const ALL: &[Story] = &[
     Story { name: "interrupt", needs_operator: false, run: |cx| Box::pin(interrupt::run(cx)) },
     // Passwords and certificates stay as they are at upgrades, when the spec says so.
     Story { name: "freeze", needs_operator: true, run: |cx| Box::pin(freeze::run(cx)) },
+    // A failed action is put right as the spec says, as often as it says.
+    Story { name: "remediation", needs_operator: true, run: |cx| Box::pin(remediation::run(cx)) },
+    // Tests of a chart, run once for each revision.
+    Story { name: "chart_tests", needs_operator: true, run: |cx| Box::pin(chart_tests::run(cx)) },
+    // What the policies of a spec keep, remove and refuse.
+    Story { name: "policies", needs_operator: true, run: |cx| Box::pin(policies::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.
     Story { name: "hooks", needs_operator: true, run: |cx| Box::pin(hooks::run(cx)) },
     // What happens while a hook runs is seen when it is done.

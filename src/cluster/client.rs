@@ -12,30 +12,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
-use kube::client::{Body, ClientBuilder};
-use kube::core::response::Status;
-use serde::de::DeserializeOwned;
+use kube::client::ClientBuilder;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower::timeout::TimeoutLayer;
 
+use super::call::{Call, READ_TIMEOUT, WRITE_TIMEOUT, parse, refusal, warnings};
 use super::{Class, Error, Fence, Kind, ObjectRef};
 use crate::api::DeletionPropagation;
 
 /// Requests in flight for the whole process.
 const CONCURRENCY: usize = 64;
-/// A read must answer within this time.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
-/// A read that only explains must answer within this time.
-const BRIEF_TIMEOUT: Duration = Duration::from_secs(3);
 /// Lines of a log that are asked for.
 const LOG_LINES: u32 = 40;
 /// Bytes of those lines. The server counts from their beginning, so that more is asked for than is shown.
 const LOG_BYTES: u32 = 64 << 10;
-/// A write must answer within this time: admission webhooks may take 30 s each.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(40);
 /// An answer that has begun, a watch included, goes on within this time: the server says about once a minute how far
 /// a watch has come, even when nothing happens.
 const SILENCE_LIMIT: Duration = Duration::from_secs(210);
@@ -151,7 +144,7 @@ impl Identity {
         Some(Self(Some((namespace.to_owned(), name.to_owned()))))
     }
 
-    fn headers(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
         let Some((namespace, name)) = &self.0 else { return Vec::new() };
         // The server adds the groups of a ServiceAccount itself, so that the operator needs no right on groups,
         // which would be a right on system:masters.
@@ -593,150 +586,8 @@ impl TenantClient {
     }
 }
 
-/// One request, so that it can be sent again.
-struct Call {
-    verb: &'static str,
-    method: Method,
-    path: String,
-    query: Vec<(&'static str, String)>,
-    content_type: &'static str,
-    /// The form of the answer; JSON when empty.
-    accept: &'static str,
-    body: Vec<u8>,
-    object: Option<ObjectRef>,
-    /// Whether the answer is a text, not JSON.
-    is_text: bool,
-    /// Whether it is better to go without the answer than to wait for it.
-    is_brief: bool,
-}
-
-impl Call {
-    fn new(verb: &'static str, method: Method, path: String) -> Self {
-        let (query, body) = (Vec::new(), Vec::new());
-        let (is_text, is_brief) = (false, false);
-        Self {
-            verb,
-            method,
-            path,
-            query,
-            content_type: "",
-            accept: "",
-            body,
-            object: None,
-            is_text,
-            is_brief,
-        }
-    }
-
-    fn text(mut self) -> Self {
-        self.is_text = true;
-        self
-    }
-
-    fn briefly(mut self) -> Self {
-        self.is_brief = true;
-        self
-    }
-
-    /// Within which it must be answered.
-    fn limit(&self) -> Duration {
-        match (self.is_brief, &self.method) {
-            (true, _) => BRIEF_TIMEOUT,
-            (false, &Method::GET) => READ_TIMEOUT,
-            (false, _) => WRITE_TIMEOUT,
-        }
-    }
-
-    fn about(mut self, object: &ObjectRef) -> Self {
-        self.object = Some(object.clone());
-        self
-    }
-
-    fn query(mut self, query: Vec<(&'static str, String)>) -> Self {
-        self.query = query;
-        self
-    }
-
-    fn accept(mut self, accept: &'static str) -> Self {
-        self.accept = accept;
-        self
-    }
-
-    fn body(mut self, content_type: &'static str, content: &Value) -> Self {
-        self.content_type = content_type;
-        self.body = content.to_string().into_bytes();
-        self
-    }
-
-    /// A create that was perhaps carried out must not be sent again: its caller looks at what is there instead.
-    fn may_repeat(&self, error: &Error) -> bool {
-        self.method != Method::POST || error.retry_after.is_some()
-    }
-
-    fn request(&self, identity: &Identity) -> Result<Request<Body>, Error> {
-        let mut uri = self.path.clone();
-        if !self.query.is_empty() {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.extend_pairs(&self.query);
-            uri = format!("{uri}?{}", query.finish());
-        }
-        let mut request = Request::builder().method(self.method.clone()).uri(uri);
-        if !self.content_type.is_empty() {
-            request = request.header(header::CONTENT_TYPE, self.content_type);
-        }
-        if !self.accept.is_empty() {
-            request = request.header(header::ACCEPT, self.accept);
-        }
-        for (name, value) in identity.headers() {
-            request = request.header(name, value);
-        }
-        request
-            .body(Body::from(self.body.clone()))
-            .map_err(|e| Error::new(self.verb, self.object.clone(), &kube::Error::HttpError(e)))
-    }
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(bytes)
-}
-
-/// The server's refusal; what is not a `Status` becomes one.
-fn refusal(code: StatusCode, headers: &http::HeaderMap, bytes: &[u8]) -> Status {
-    let mut status = parse::<Status>(bytes).unwrap_or_else(|_| Status {
-        message: String::from_utf8_lossy(bytes).trim().to_owned(),
-        ..Status::default()
-    });
-    status.code = code.as_u16();
-    let retry_after =
-        headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    if let Some(seconds) = retry_after {
-        let details = status.details.get_or_insert_with(|| kube::core::response::StatusDetails {
-            name: String::new(),
-            group: String::new(),
-            kind: String::new(),
-            uid: String::new(),
-            causes: Vec::new(),
-            retry_after_seconds: 0,
-        });
-        details.retry_after_seconds = seconds;
-    }
-    status
-}
-
-/// The texts of `Warning: 299 - "text"` headers.
-fn warnings(headers: &http::HeaderMap) -> Vec<String> {
-    headers
-        .get_all(header::WARNING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .filter_map(|value| Some(value.split_once('"')?.1.strip_suffix('"')?.replace("\\\"", "\"")))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -751,16 +602,6 @@ mod tests {
         let headers = Identity::service_account("apps", "deployer").unwrap().headers();
         assert_eq!(headers[0].1, "system:serviceaccount:apps:deployer");
         assert!(Identity::operator().headers().is_empty());
-    }
-
-    #[test]
-    fn warnings_are_read_from_their_headers() {
-        let mut headers = http::HeaderMap::new();
-        headers.append(
-            header::WARNING,
-            HeaderValue::from_static("299 - \"would violate PodSecurity \\\"restricted\\\"\""),
-        );
-        assert_eq!(warnings(&headers), ["would violate PodSecurity \"restricted\""]);
     }
 
     #[tokio::test(start_paused = true)]

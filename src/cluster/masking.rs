@@ -83,7 +83,7 @@ impl Redactions {
 
     /// Adds the data of an object, when it is a Secret.
     pub fn add_object(&mut self, object: &Value) {
-        if object["kind"] != "Secret" || object["apiVersion"] != "v1" {
+        if !is_secret(object) {
             return;
         }
         for data in super::secret_data(object).into_values() {
@@ -104,24 +104,6 @@ impl Redactions {
         }
         if let Ok(value) = pintle_goyaml::parse(data) {
             self.add_scalars(&value);
-        }
-    }
-
-    /// Adds the data of an object, when that is a core Secret.
-    pub fn add_secret(&mut self, object: &Value) {
-        use base64::Engine;
-        if !is_secret(object) {
-            return;
-        }
-        let entries = |key: &str| object.get(key).and_then(Value::as_object).into_iter().flatten();
-        for text in entries("data").filter_map(|(_, value)| value.as_str()) {
-            match base64::engine::general_purpose::STANDARD.decode(text) {
-                Ok(data) => self.add(&data),
-                Err(_) => self.add_text(text),
-            }
-        }
-        for text in entries("stringData").filter_map(|(_, value)| value.as_str()) {
-            self.add(text.as_bytes());
         }
     }
 
@@ -201,9 +183,9 @@ mod tests {
     fn the_data_of_a_secret_is_redacted_wherever_it_stands() {
         let mut redactions = Redactions::default();
         let secret = |kind: &str| serde_json::json!({"apiVersion": "v1", "kind": kind, "data": {"a": "aHVudGVyMg=="}, "stringData": {"b": "hunter3"}});
-        redactions.add_secret(&secret("ConfigMap"));
+        redactions.add_object(&secret("ConfigMap"));
         assert_eq!(redactions.apply("hunter2 hunter3"), "hunter2 hunter3");
-        redactions.add_secret(&secret("Secret"));
+        redactions.add_object(&secret("Secret"));
         assert_eq!(redactions.apply("hunter2 hunter3 aHVudGVyMg=="), "*** *** ***");
     }
 

@@ -1,5 +1,6 @@
 //! The API server: clients, kinds, what its answers mean, and what of them may be shown.
 
+mod call;
 mod client;
 mod discovery;
 mod error;

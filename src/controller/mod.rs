@@ -19,8 +19,10 @@ mod publish;
 mod queue;
 mod records;
 mod store;
+mod touched;
 mod verdict;
 mod watches;
+mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -37,12 +39,12 @@ use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info, warn};
 
 use crate::api::{
-    APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, Reason, condition,
+    APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, RESET_AT, Reason,
+    condition,
 };
 use crate::cluster::{Connection, Discovery, Kind};
-use crate::release::{HOOK_OWNER, History, Noticed, SeenHooks, SeenObjects};
+use crate::release::{History, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
-use crate::telemetry::panics;
 use first_look::FirstLook;
 pub use lanes::Shares;
 use leadership::Leadership;
@@ -51,7 +53,7 @@ use publish::{CHART_REPOSITORY, HELM_RELEASE, Publisher};
 use queue::Queue;
 use records::Records;
 use store::{Key, Place, Seen, Store};
-use watches::{KindWatches, Metadata, Watching, identity};
+use watches::{KindWatches, Metadata, Watching};
 
 /// Changes of a release's objects come in bursts; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -61,9 +63,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// helm's own actions are looked at when they are over, which most are by then.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A key whose panics cannot even be told of is looked at again after this.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// The list of records is waited for so long at the start. It spares a request for each release, and no more.
 const RECORDS_WITHIN: Duration = Duration::from_secs(10);
@@ -374,23 +373,9 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 }
 
 /// What of a HelmRelease asks for a reconcile when it changes; a status does not.
-type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 3], bool);
+type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 4], bool);
 
 impl Operator {
-    /// A list of a kind is in: what went before it, or between it and the one before, was not told.
-    fn listed(&self, kind: &Kind, first: bool) {
-        if first {
-            self.parking.waiting_for_kind(kind).into_iter().for_each(|key| self.release_queue.add(key));
-        } else {
-            self.wake_parked();
-        }
-    }
-
-    /// Looks again at all that waits: that an object is gone is what a removal waits for, and no list tells it.
-    fn wake_parked(&self) {
-        self.parking.keys().into_iter().for_each(|key| self.release_queue.add(key));
-    }
-
     fn release_touched(&self, seen: &Mutex<HashMap<Key, Fingerprint>>, key: Key) {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let fingerprint = match self.helm_releases.see(&key) {
@@ -504,43 +489,6 @@ impl Operator {
         }
     }
 
-    /// A hook's object changed: when it has ended, or is gone, the release that waits for it is woken.
-    fn hook_touched(&self, kind: &Kind, object: &DynamicObject, gone: bool) {
-        let Ok(mut value) = serde_json::to_value(object) else { return };
-        // What a list holds does not say what it is.
-        value["apiVersion"] = kind.api_version().into();
-        value["kind"] = kind.kind.as_str().into();
-        let has_ended = self.hooks.see(&value) || gone;
-        let release = object.annotations().get(HOOK_OWNER).and_then(|release| release.split_once('/'));
-        if let Some((namespace, name)) = release.filter(|_| has_ended)
-            && let Some(key) = self.parking.waiting_for(namespace, name)
-        {
-            self.release_queue.add(key);
-        }
-    }
-
-    /// An object that Helm manages changed: the release that waits for it is woken, soon when it need not wait any
-    /// longer, and else now and then, to say how far it is.
-    fn object_touched(&self, kind: &Kind, metadata: &ObjectMeta, noticed: Noticed) {
-        let pause = match noticed {
-            Noticed::Nothing => return,
-            Noticed::Progress => PROGRESS_EVERY,
-            Noticed::Turn => SETTLE,
-        };
-        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
-        let (name, namespace) =
-            (annotation("meta.helm.sh/release-name"), annotation("meta.helm.sh/release-namespace"));
-        if let (Some(name), Some(namespace)) = (name, namespace)
-            && let Some(key) = self.parking.touch(namespace, name, identity(kind, metadata))
-        {
-            self.release_queue.add_after(key, pause);
-        }
-        if watches::is_definition(kind) {
-            let waiting = self.parking.touch_anywhere(&identity(kind, metadata));
-            waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
-        }
-    }
-
     /// Changes what is remembered of an object; an older object of the same name is forgotten.
     fn remember<T>(&self, key: &Key, uid: Option<&String>, f: impl FnOnce(&mut Memory) -> T) -> T {
         let mut all = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -580,56 +528,16 @@ impl Operator {
             now
         })
     }
-
-    async fn work_on_releases(self: Arc<Self>) {
-        loop {
-            let key = self.release_queue.next().await;
-            // Boxed, or the compiler cannot see that so deep a future is `Send`.
-            let requeue = match guard(helm_release::reconcile(&self, &key).boxed()).await {
-                Ok(requeue) => requeue,
-                Err(place) => told(guard(helm_release::broke(&self, &key, &place).boxed()).await),
-            };
-            settle(&self.release_queue, &key, requeue);
-        }
-    }
-
-    async fn work_on_repositories(self: Arc<Self>) {
-        loop {
-            let key = self.repository_queue.next().await;
-            let requeue = match guard(chart_repository::reconcile(&self, &key)).await {
-                Ok(requeue) => requeue,
-                Err(place) => told(guard(chart_repository::broke(&self, &key, &place)).await),
-            };
-            settle(&self.repository_queue, &key, requeue);
-        }
-    }
 }
 
 fn fingerprint(object: &impl ResourceExt) -> Fingerprint {
+    let annotation = |key| object.annotations().get(key).cloned();
     (
         object.uid(),
         object.meta().generation,
-        [REQUESTED_AT, FORCE_AT, APPROVE].map(|key| object.annotations().get(key).cloned()),
+        [REQUESTED_AT, FORCE_AT, APPROVE, RESET_AT].map(annotation),
         object.meta().deletion_timestamp.is_some(),
     )
-}
-
-/// Keeps a panic of one reconcile from the others; where it was.
-async fn guard(reconcile: impl Future<Output = Requeue>) -> Result<Requeue, String> {
-    // What a reconcile shares with others are maps behind locks, which each change leaves whole.
-    std::panic::AssertUnwindSafe(reconcile).catch_unwind().await.map_err(|_| panics::last_place())
-}
-
-/// When to look again after a panic, which was told of, unless that panicked, too.
-fn told(told: Result<Requeue, String>) -> Requeue {
-    told.unwrap_or(Requeue::After(AFTER_PANIC))
-}
-
-fn settle(queue: &Queue<Key>, key: &Key, requeue: Requeue) {
-    if let Requeue::After(pause) = requeue {
-        queue.add_after(key.clone(), pause);
-    }
-    queue.done(key);
 }
 
 /// A duration give or take a tenth, so that what began together does not stay together.

@@ -297,7 +297,7 @@ pub fn status(object: &HelmRelease, view: &View<'_>) -> HelmReleaseStatus {
     match view.verdict {
         Verdict::Settled { .. } | Verdict::Done { .. } => set.settled(object, view.history, view.notice),
         Verdict::Waiting { waiting, .. } => set.waiting(waiting, view.history, deployed_before),
-        Verdict::Awaiting { reason, message, .. } => set.awaiting(*reason, message),
+        Verdict::Awaiting { reason, message, .. } => set.awaiting(*reason, message, deployed_before),
         Verdict::Failed(failure) => set.failed(failure, view.history),
         Verdict::Again(_) => {}
     }
@@ -437,9 +437,11 @@ impl Conditions<'_> {
         }
     }
 
-    /// Nothing goes on until somebody approves, which is no failure.
-    fn awaiting(&mut self, reason: Reason, message: &str) {
-        self.set(READY, Status::False, reason, message);
+    /// Nothing goes on until somebody approves, which is no failure. What is deployed for this generation stays ready: a
+    /// newer chart or other values of a reference have come, and nobody has changed the spec.
+    fn awaiting(&mut self, reason: Reason, message: &str, deployed_before: bool) {
+        let ready = if deployed_before { Status::True } else { Status::False };
+        self.set(READY, ready, reason, message);
         self.set(RECONCILING, Status::True, reason, message);
         self.remove(STALLED);
     }

@@ -146,3 +146,58 @@ fn leaving(live: &LiveObject) -> String {
     };
     format!("is still being deleted{held}; it is made anew when it is gone")
 }
+
+#[cfg(test)]
+mod tests {
+    //! Unit: what an apply asks for.
+
+    use super::*;
+    use crate::cluster::{Kind, ObjectRef};
+
+    #[test]
+    fn force_counts_for_what_is_there_only() {
+        let object = ObjectRef {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: "ns".into(),
+            name: "x".into(),
+        };
+        let planned = Planned {
+            object,
+            kind: Kind::core("ConfigMap", "configmaps", true),
+            source: String::new(),
+            content: json!({"metadata": {"name": "x"}}),
+            change: Change::Create,
+            live: None,
+            earlier: None,
+            contests: Vec::new(),
+            recorded: false,
+        };
+        let live = LiveObject::new(json!({"metadata": {"name": "x", "uid": "u"}}));
+        for (name, live, conflicts, force, uid) in [
+            ("expected absent: somebody may have made it", None, Conflicts::Force, false, None),
+            ("there", Some(&live), Conflicts::Force, true, Some("u")),
+            ("there, and fields of others stay theirs", Some(&live), Conflicts::Fail, false, Some("u")),
+        ] {
+            let (body, options) = request(&planned, live, conflicts);
+            assert_eq!((options.force, options.dry_run), (force, false), "{name}");
+            assert_eq!(body["metadata"]["uid"].as_str(), uid, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_that_an_object_came_went_or_was_replaced() {
+        for (class, expected, want) in [
+            (Class::Stale, true, true),
+            (Class::AlreadyExists, false, true),
+            (Class::NotFound, true, true),
+            (Class::NotFound, false, false),
+            (Class::FieldConflict, false, true),
+            (Class::FieldConflict, true, false),
+            (Class::Immutable, true, false),
+        ] {
+            assert_eq!(is_surprise(class, expected), want, "{class:?}, expected {expected}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::cluster::masking::{MASK, Redactions};
 
+/// Fields of one object whose values are kept: no more are ever shown.
+const VALUES: usize = 10;
 /// Longest value that is shown.
 const VALUE_LIMIT: usize = 80;
 /// Keys whose values are never shown: kubectl's copy of an object, and checksums of what may be a Secret.
@@ -143,7 +145,9 @@ impl Walk<'_> {
             }
             return;
         }
-        self.found.push(PathChange { path: self.text(), old: old.map(show), new: new.map(show) });
+        let shown = self.found.len() < VALUES;
+        let (old, new) = (old.filter(|_| shown).map(show), new.filter(|_| shown).map(show));
+        self.found.push(PathChange { path: self.text(), old, new });
     }
 
     fn text(&self) -> String {
@@ -300,7 +304,7 @@ mod tests {
     fn what_a_chart_copies_out_of_a_secret_is_masked() {
         let mut redactions = Redactions::default();
         let long = "s3cr3t".repeat(20);
-        redactions.add_secret(&json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"p": &long}}));
+        redactions.add_object(&json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"p": &long}}));
         let sum = |sum: &str| json!({"annotations": {"checksum/secret": sum}, "env": [{"name": "P", "value": "a"}]});
         let added = diff_objects(&json!({}), &sum("aa"), &redactions);
         assert_eq!(added[0].to_string(), r#"annotations added {"checksum/secret":"***"}"#);

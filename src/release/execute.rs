@@ -326,6 +326,9 @@ impl Run<'_, '_> {
         if !waiting.is_empty() {
             return self.park_midway(waiting).map(Some);
         }
+        if definitions.is_empty() {
+            return Ok(None);
+        }
         let served = self.cx.discovery.served().await?;
         let is_new = definitions.iter().any(|p| p.is_write() || !defines_known(&p.content, &served));
         if is_new {

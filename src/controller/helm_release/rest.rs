@@ -75,6 +75,8 @@ mod tests {
     use super::*;
     use crate::controller::records::Records;
 
+    type Change = fn(&mut Value);
+
     fn status(change: impl Fn(&mut Value)) -> HelmReleaseStatus {
         let condition = |type_: &str| {
             json!({
@@ -132,8 +134,7 @@ mod tests {
         assert!(!says_so(&status(|_| ()), &wanted(&target, 3, "sha256:a"), &stored()), "a new generation");
         assert!(!says_so(&status(|_| ()), &wanted(&target, 2, "sha256:b"), &stored()), "another chart");
         assert!(!says_so(&status(|_| ()), &wanted(&other, 2, "sha256:a"), &stored()), "another target");
-        type Change = (&'static str, fn(&mut Value));
-        let changes: [Change; 9] = [
+        let changes: [(&str, Change); 9] = [
             ("an older generation observed", |s| s["observedGeneration"] = 1.into()),
             ("not ready", |s| s["conditions"][0]["status"] = "False".into()),
             ("released for an older generation", |s| s["conditions"][1]["observedGeneration"] = 1.into()),

@@ -25,7 +25,7 @@ impl<'a> Planner<'a> {
         let earlier = targets.previous.values().flatten();
         let rendered = targets.objects.iter().chain(earlier).map(|target| &target.content);
         let all = rendered.chain(live.objects.values().map(LiveObject::value));
-        all.for_each(|object| redactions.add_secret(object));
+        all.for_each(|object| redactions.add_object(object));
         Self { key, targets, live, redactions }
     }
 
