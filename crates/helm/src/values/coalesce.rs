@@ -300,11 +300,15 @@ mod tests {
             (values("a: 1\nb: {x: 1, z: 2}\ngone: 1"), values("b: {z: 3}\nset: 1\ngone: null"));
         let new = chart("a: 10\nfresh: 1\nb: {w: 9}");
         for (given, kept, seen) in [
-            ("{}", r#"{"b":{"z":3},"gone":null,"set":1}"#, r#"{"a":1,"b":{"x":1,"z":3},"set":1}"#),
+            (
+                "{}",
+                r#"{"b":{"z":3},"gone":null,"set":1}"#,
+                r#"{"a":1,"b":{"x":1,"z":3},"gone":null,"set":1}"#,
+            ),
             (
                 "{b: {x: 7}, set: null}",
                 r#"{"b":{"x":7,"z":3},"gone":null}"#,
-                r#"{"a":1,"b":{"x":7,"z":3},"set":1}"#,
+                r#"{"a":1,"b":{"x":7,"z":3},"gone":null,"set":1}"#,
             ),
         ] {
             let (chart, user) = reuse(&new, &values(given), (&old, &config), Compat::V4).unwrap();
