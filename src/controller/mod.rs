@@ -36,7 +36,7 @@ use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
 use kube_runtime::watcher;
 use tokio::sync::{Notify, Semaphore};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::api::{
     APPROVE, ChartRepository, FORCE_AT, HelmRelease, HelmReleaseStatus, REQUESTED_AT, RESET_AT, Reason,
@@ -63,6 +63,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// helm's own actions are looked at when they are over, which most are by then.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The list of records is waited for so long at the start. It spares a request for each release, and no more.
+const RECORDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How the operator runs.
 #[derive(Clone, Debug)]
@@ -219,13 +222,15 @@ async fn operate(
     let concurrency = settings.concurrency.get();
     let operator = Operator::new(connection, settings);
     let mut tasks = tokio::task::JoinSet::new();
-    let synced = watch(&operator, &mut tasks);
+    let [releases, repositories, records] = watch(&operator, &mut tasks);
     let listed = async {
-        for synced in &synced {
-            synced.notified().await;
-        }
+        releases.notified().await;
+        repositories.notified().await;
     };
     tokio::time::timeout(watches::SYNC_TIMEOUT, listed).await.map_err(|_| Error::Sync)?;
+    if tokio::time::timeout(RECORDS_WITHIN, records.notified()).await.is_err() {
+        warn!("the records of releases are not listed yet; until they are, each release asks for its own");
+    }
     info!(identity = operator.settings.identity, "the operator runs");
     operator.first_look.begin(operator.helm_releases.all_keys());
     for _ in 0..concurrency {

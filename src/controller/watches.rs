@@ -25,6 +25,9 @@ use crate::release::{HOOK_LABEL, Noticed, SeenObjects, is_ready_at_once};
 /// A path that is not served is tried again after this, while the server still lists its kind.
 const UNSERVED_PAUSE: Duration = Duration::from_secs(5);
 
+/// Whole objects asked for at once by a list: an object may have a megabyte and more.
+const WHOLE_PAGE: u32 = 50;
+
 /// How a watch is made.
 #[derive(Clone)]
 pub struct Watching {
@@ -41,6 +44,9 @@ impl Watching {
         K: kube::Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let mut config = watcher::Config::default().timeout(self.seconds);
+        if !K::metadata_api() {
+            config = config.page_size(WHOLE_PAGE);
+        }
         if !labels.is_empty() {
             config = config.labels(labels);
         }
@@ -57,11 +63,12 @@ impl Watching {
     }
 }
 
-/// Whether the server does not know, any more or yet, the place from which a watch was to go on: 410 when its memory
-/// does not reach so far back, 400 and 504 when it was restored from a backup and is not so far.
+/// Whether a watch cannot go on where it was. The server does not know the place, any more or yet: 410 when its memory
+/// does not reach so far back, 400 and 504 when it was restored from a backup and is not so far. Or it refuses the one who
+/// asks (401, 403): what was listed may not be believed any longer, and a list that begins says so.
 fn is_lost(error: &watcher::Error) -> bool {
     let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error else { return false };
-    matches!(status.code, 400 | 410 | 504)
+    matches!(status.code, 400 | 401 | 403 | 410 | 504)
 }
 
 /// Keeps `store` as the server has the kind, and calls `touched` for every key that changed. Runs for ever.
@@ -378,8 +385,8 @@ mod tests {
 
     #[test]
     fn a_watch_begins_anew_only_when_its_place_is_lost() {
-        for (code, lost) in [(410, true), (400, true), (504, true), (403, false), (429, false), (500, false)]
-        {
+        let refusals = [(401, true), (403, true), (429, false), (500, false)];
+        for (code, lost) in [(410, true), (400, true), (504, true)].into_iter().chain(refusals) {
             assert_eq!(is_lost(&watcher::Error::WatchStartFailed(refused(code))), lost, "{code}");
         }
         assert!(!is_lost(&watcher::Error::InitialListFailed(refused(410))), "a list begins anew by itself");

@@ -179,12 +179,8 @@ impl Run<'_, '_> {
         // What a hook after the wait does to the objects is no reason to wait again.
         if self.plan.steps.contains(&Step::Wait) && !self.facts().has_begun(after) {
             let now = Timestamp::now();
-            // The last look takes nobody's word.
-            let is_last = self.facts().deadline.is_some_and(|deadline| now >= deadline);
-            if is_last {
-                self.ready.clear();
-            }
-            let (verdict, ready) = wait::check(self.cx, self.plan, &self.known, &self.ready, is_last).await?;
+            let is_over = self.facts().deadline.is_some_and(|deadline| now >= deadline);
+            let (verdict, ready) = wait::check(self.cx, self.plan, &self.known, &self.ready, is_over).await?;
             match verdict {
                 Verdict::Ready => {}
                 Verdict::Failed(objects) => return Err(self.not_ready(&objects, false).await),

@@ -64,10 +64,10 @@ impl History {
 
     /// The history as it can be remembered through a wait, unless it is large.
     #[must_use]
-    pub fn to_remember(self) -> Option<Self> {
+    pub fn to_remember(&self) -> Option<Self> {
         let bytes: usize = self.revisions.iter().map(Revision::payload_bytes).sum();
-        let revisions = self.revisions.into_iter().map(Revision::undecoded).collect();
-        (bytes <= REMEMBERED_BYTES).then_some(Self { revisions })
+        let revisions = || self.revisions.iter().cloned().map(Revision::undecoded).collect();
+        (bytes <= REMEMBERED_BYTES).then(|| Self { revisions: revisions() })
     }
 
     /// Whether these revisions, with their versions, are the ones that there are. One that is told of in an older

@@ -237,6 +237,8 @@ pub struct Release<'a> {
     pub field_manager: &'a str,
     /// Whether Secrets with parts of its records may lie about: they were seen, or nobody can tell.
     pub may_have_parts: bool,
+    /// Whether somebody asked for this very action (`forceAt`): what watches tell of objects is not believed then.
+    pub is_forced: bool,
     /// The objects of releases, as the watches tell of them.
     pub objects: &'a SeenObjects,
     /// The Secrets among the release's values: nothing of them is told.

@@ -12,13 +12,20 @@ use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::LiveObject;
+use super::diff::covers;
 use super::ownership::{MANAGED_BY, RELEASE_NAME, RELEASE_NAMESPACE, RESOURCE_POLICY};
 use crate::cluster::{Kind, ObjectRef, Readiness, is_as_new, readiness};
+
+/// Proofs of a kind that are kept for objects that its watch has not told of yet.
+const PENDING: usize = 1000;
+
+/// Group, version and kind: each version is watched by itself, and no list of one is the other's.
+type KindKey = (String, String, String);
 
 /// What is known of the objects of all releases.
 #[derive(Debug, Default)]
 pub struct SeenObjects {
-    kinds: Mutex<HashMap<(String, String), OfKind>>,
+    kinds: Mutex<HashMap<KindKey, OfKind>>,
     hasher: RandomState,
 }
 
@@ -30,6 +37,14 @@ struct OfKind {
     objects: HashMap<(String, String), Sighting>,
     /// What was known before the list that is under way.
     before: HashMap<(String, String), Sighting>,
+    /// What was proven of objects that the watch has not told of yet: a proof alone tells nothing, because no event
+    /// might ever take it back.
+    pending: HashMap<(String, String), Proof>,
+    /// The newest version that the watch told of.
+    told: String,
+    /// The newest version of a proof that was not kept: until the watch has come so far, it does not tell how objects
+    /// stand.
+    unkept: Option<String>,
 }
 
 /// An object.
@@ -81,12 +96,13 @@ pub enum Noticed {
     Turn,
 }
 
-/// That an object was as a manifest asks.
+/// In which version an object was applied or read, and what it was as a manifest asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Proof {
     uid: String,
     version: String,
-    content: u64,
+    /// None when it was not as it was asked for: a webhook may change what is applied.
+    content: Option<u64>,
 }
 
 impl SeenObjects {
@@ -95,6 +111,8 @@ impl SeenObjects {
         let mut kinds = self.lock();
         let of_kind = kinds.entry(place_of(kind)).or_default();
         of_kind.is_listed = false;
+        // A server that was restored from a backup begins with older versions again.
+        of_kind.told.clear();
         let objects = std::mem::take(&mut of_kind.objects);
         of_kind.before.extend(objects);
     }
@@ -104,6 +122,7 @@ impl SeenObjects {
         if let Some(of_kind) = self.lock().get_mut(&place_of(kind)) {
             of_kind.is_listed = true;
             of_kind.before = HashMap::new();
+            of_kind.drop_pending();
         }
     }
 
@@ -112,13 +131,15 @@ impl SeenObjects {
     pub fn see(&self, kind: &Kind, metadata: &ObjectMeta, object: Option<&Value>, gone: bool) -> Noticed {
         let place =
             (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+        let judged = object.filter(|_| !gone).map(Judged::of).unwrap_or_default();
         let mut kinds = self.lock();
         let of_kind = kinds.entry(place_of(kind)).or_default();
+        of_kind.has_told(metadata.resource_version.as_deref().unwrap_or_default());
         let before = of_kind.objects.remove(&place).or_else(|| of_kind.before.remove(&place));
         if gone {
+            of_kind.forget_pending(&place);
             return Noticed::Turn;
         }
-        let judged = object.map(Judged::of).unwrap_or_default();
         let mut now = Sighting { judged, ..Sighting::of(metadata) };
         let noticed = match &before {
             Some(old) if old.uid == now.uid && old.judged == now.judged => Noticed::Nothing,
@@ -126,14 +147,18 @@ impl SeenObjects {
             _ if now.judged.is_under_way() => Noticed::Progress,
             _ => Noticed::Turn,
         };
-        now.proof = before.and_then(|before| before.proof);
+        let pending = of_kind.pending.remove(&place);
+        now.proof = pending.or_else(|| before.and_then(|before| before.proof));
         of_kind.objects.insert(place, now);
         noticed
     }
 
     /// How the object stands; none when the watch does not tell, or not yet of what was applied last.
     pub(super) fn readiness_of(&self, object: &ObjectRef, jobs: bool) -> Option<Readiness> {
-        self.with(object, |seen| {
+        self.with(object, |seen, of_kind| {
+            if of_kind.unkept.is_some() {
+                return None;
+            }
             if seen.proof.as_ref().is_some_and(|proof| !is_as_new(&seen.version, &proof.version)) {
                 return None;
             }
@@ -146,27 +171,30 @@ impl SeenObjects {
         .flatten()
     }
 
-    /// Takes down that `live` is as `content` asks.
+    /// Takes down how `live` was when `content` was asked for, and whether it is as that asks. An object that the watch has not told of stays untold: it may be
+    /// gone again, and told to be.
     pub(super) fn prove(&self, object: &ObjectRef, live: &Value, content: &Value) {
         let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let (Some(uid), Some(version)) = (text("/metadata/uid"), text("/metadata/resourceVersion")) else {
             return;
         };
-        let proof = Proof { uid, version, content: self.digest(content) };
+        let content = covers(live, content).then(|| self.digest(content));
+        let proof = Proof { uid, version, content };
         let mut kinds = self.lock();
-        let Some(of_kind) = kinds.get_mut(&(object.group.clone(), object.kind.clone())) else { return };
+        let Some(of_kind) = kinds.get_mut(&kind_of(object)) else { return };
         let place = (object.namespace.clone(), object.name.clone());
-        let Ok(metadata) = serde_json::from_value::<ObjectMeta>(live["metadata"].clone()) else { return };
-        // The watch tells of the object sooner or later; until then this is what is known of it.
-        of_kind.objects.entry(place).or_insert_with(|| Sighting::of(&metadata)).proof = Some(proof);
+        match of_kind.objects.get_mut(&place).or_else(|| of_kind.before.get_mut(&place)) {
+            Some(seen) => seen.proof = Some(proof),
+            None => of_kind.keep(place, proof),
+        }
     }
 
     /// Whether the object is, as far as the watch tells, still the one that was found to be as `content` asks.
     pub(super) fn is_proven(&self, object: &ObjectRef, content: &Value) -> bool {
         let wanted = self.digest(content);
-        self.with(object, |seen| {
+        self.with(object, |seen, _| {
             let is_same = |proof: &Proof| {
-                proof.content == wanted && proof.uid == seen.uid && proof.version == seen.version
+                proof.content == Some(wanted) && proof.uid == seen.uid && proof.version == seen.version
             };
             !seen.is_terminating && seen.proof.as_ref().is_some_and(is_same)
         })
@@ -175,23 +203,63 @@ impl SeenObjects {
 
     /// The metadata that tell whose an object is; none when the watch does not tell of it: it may be there all the same.
     pub(super) fn marks_of(&self, object: &ObjectRef) -> Option<LiveObject> {
-        let marks = self.with(object, |seen| (!seen.is_terminating).then(|| seen.metadata(object)));
+        let marks = self.with(object, |seen, _| (!seen.is_terminating).then(|| seen.metadata(object)));
         marks.flatten().map(LiveObject::new)
     }
 
-    fn with<T>(&self, object: &ObjectRef, f: impl FnOnce(&Sighting) -> T) -> Option<T> {
+    fn with<T>(&self, object: &ObjectRef, f: impl FnOnce(&Sighting, &OfKind) -> T) -> Option<T> {
         let kinds = self.lock();
-        let of_kind = kinds.get(&(object.group.clone(), object.kind.clone()))?;
+        let of_kind = kinds.get(&kind_of(object))?;
         let place = (object.namespace.clone(), object.name.clone());
-        of_kind.objects.get(&place).filter(|_| of_kind.is_listed).map(f)
+        of_kind.objects.get(&place).filter(|_| of_kind.is_listed).map(|seen| f(seen, of_kind))
     }
 
     fn digest(&self, content: &Value) -> u64 {
         self.hasher.hash_one(content.to_string())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), OfKind>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<KindKey, OfKind>> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OfKind {
+    /// Keeps a proof until the watch tells of its object; not while nothing is listed, which may be for ever.
+    fn keep(&mut self, place: (String, String), proof: Proof) {
+        if self.is_listed && self.pending.len() < PENDING {
+            self.pending.insert(place, proof);
+        } else {
+            self.leave(proof);
+        }
+    }
+
+    /// The watch does not know of this proof: nothing that it tells counts before it has come so far.
+    fn leave(&mut self, proof: Proof) {
+        let is_told = is_as_new(&self.told, &proof.version);
+        let is_known = self.unkept.as_ref().is_some_and(|unkept| is_as_new(unkept, &proof.version));
+        if !is_told && !is_known {
+            self.unkept = Some(proof.version);
+        }
+    }
+
+    /// The object is gone, and with it what was proven of it before.
+    fn forget_pending(&mut self, place: &(String, String)) {
+        let is_told = |proof: &Proof| is_as_new(&self.told, &proof.version);
+        if self.pending.get(place).is_some_and(is_told) {
+            self.pending.remove(place);
+        }
+    }
+
+    fn drop_pending(&mut self) {
+        std::mem::take(&mut self.pending).into_values().for_each(|proof| self.leave(proof));
+    }
+
+    /// The watch has come to this version, unless it is part of a list, in no order.
+    fn has_told(&mut self, version: &str) {
+        if self.told.is_empty() || is_as_new(version, &self.told) {
+            version.clone_into(&mut self.told);
+        }
+        self.unkept.take_if(|unkept| is_as_new(&self.told, unkept));
     }
 }
 
@@ -234,8 +302,12 @@ impl Sighting {
     }
 }
 
-fn place_of(kind: &Kind) -> (String, String) {
-    (kind.group.clone(), kind.kind.clone())
+fn place_of(kind: &Kind) -> KindKey {
+    (kind.group.clone(), kind.version.clone(), kind.kind.clone())
+}
+
+fn kind_of(object: &ObjectRef) -> KindKey {
+    (object.group.clone(), object.version.clone(), object.kind.clone())
 }
 
 #[cfg(test)]
@@ -261,7 +333,7 @@ mod tests {
     }
 
     fn live(name: &str, uid: &str, version: &str) -> Value {
-        json!({"metadata": {
+        json!({"data": {"k": "v"}, "metadata": {
             "namespace": "ns", "name": name, "uid": uid, "resourceVersion": version,
             "labels": {"app.kubernetes.io/managed-by": "Helm"},
             "annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "ns"},
@@ -285,18 +357,21 @@ mod tests {
         let seen = listed();
         assert!(!seen.is_proven(&a, &content));
         seen.prove(&a, &live("a", "u", "5"), &content);
-        assert!(seen.is_proven(&a, &content), "the answer tells before the watch does");
-        assert!(!seen.is_proven(&a, &json!({"data": {"k": "w"}})), "other content");
+        assert!(!seen.is_proven(&a, &content), "the watch has not told of it");
         see(&seen, &live("a", "u", "4"), false);
         assert!(!seen.is_proven(&a, &content), "the watch is behind");
         see(&seen, &live("a", "u", "5"), false);
         assert!(seen.is_proven(&a, &content), "the watch has caught up");
+        assert!(!seen.is_proven(&a, &json!({"data": {"k": "w"}})), "other content");
         see(&seen, &live("a", "u", "6"), false);
         assert!(!seen.is_proven(&a, &content), "somebody changed it");
         seen.prove(&a, &live("a", "u", "6"), &content);
         assert!(!seen.is_proven(&a, &json!({})) && seen.is_proven(&a, &content));
         see(&seen, &live("a", "w", "6"), false);
         assert!(!seen.is_proven(&a, &content), "it was replaced");
+        let other = json!({"data": {"k": "w"}});
+        seen.prove(&a, &live("a", "w", "6"), &other);
+        assert!(!seen.is_proven(&a, &other), "a webhook changed what was applied");
     }
 
     #[test]
@@ -305,6 +380,9 @@ mod tests {
         let unwatched = SeenObjects::default();
         unwatched.prove(&a, &live("a", "u", "1"), &content);
         assert!(!unwatched.is_proven(&a, &content), "its kind is not watched");
+        let (newer, one) = (ObjectRef { version: "v2".into(), ..object("a") }, listed());
+        see(&one, &live("a", "u", "1"), false);
+        assert!(one.marks_of(&a).is_some() && one.marks_of(&newer).is_none(), "in another version");
         let seen = listed();
         seen.prove(&a, &live("a", "u", "1"), &content);
         seen.prove(&b, &live("b", "u", "1"), &content);
@@ -314,6 +392,28 @@ mod tests {
         seen.list_ends(&kind());
         assert!(seen.is_proven(&a, &content), "it is as it was");
         assert!(!seen.is_proven(&b, &content) && seen.marks_of(&b).is_none(), "it is gone");
+    }
+
+    #[test]
+    fn a_proof_makes_no_ghost() {
+        let (a, content) = (object("a"), json!({}));
+        let seen = listed();
+        see(&seen, &live("a", "u", "5"), false);
+        see(&seen, &live("a", "u", "6"), true);
+        seen.prove(&a, &live("a", "u", "5"), &content);
+        assert!(!seen.is_proven(&a, &content) && seen.marks_of(&a).is_none(), "it is gone already");
+        seen.list_begins(&kind());
+        seen.prove(&a, &live("a", "u", "5"), &content);
+        seen.list_ends(&kind());
+        assert!(!seen.is_proven(&a, &content) && seen.marks_of(&a).is_none(), "the list does not have it");
+        for number in 0..PENDING + 2 {
+            let name = format!("n{number}");
+            seen.prove(&object(&name), &live(&name, "u", "5"), &content);
+        }
+        assert_eq!(seen.lock()[&place_of(&kind())].pending.len(), PENDING, "they are bounded");
+        seen.list_begins(&kind());
+        seen.list_ends(&kind());
+        assert!(seen.lock()[&place_of(&kind())].pending.is_empty());
     }
 
     #[test]
@@ -376,5 +476,19 @@ mod tests {
         assert_eq!(see(&deployment("5", 1, 1), false), Noticed::Turn);
         assert_eq!(see(&deployment("5", 1, 1), true), Noticed::Turn, "it is gone");
         assert_eq!(ready(), None);
+        seen.list_begins(&kind);
+        seen.prove(&reference, &deployment("7", 2, 1), &json!({}));
+        see(&deployment("6", 1, 1), false);
+        seen.list_ends(&kind);
+        assert_eq!(ready(), None, "the list is older than what was applied while it was made");
+        let mut other = deployment("8", 1, 1);
+        other["metadata"]["name"] = json!("b");
+        seen.list_begins(&kind);
+        seen.prove(&ObjectRef { name: "c".into(), ..reference.clone() }, &deployment("8", 2, 1), &json!({}));
+        see(&deployment("7", 1, 1), false);
+        seen.list_ends(&kind);
+        assert_eq!(ready(), None, "a proof that was not kept may be of any object");
+        see(&other, false);
+        assert_eq!(ready(), Some(true), "the watch has come so far");
     }
 }

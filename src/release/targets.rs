@@ -11,8 +11,8 @@ use serde_json::Value;
 use pintle_helm::chart::Crd;
 use pintle_helm::manifest::{Document, Hook, HookEvent, Manifest, Order, compare_kinds};
 
-use super::diff::covers;
-use super::{Error, Live, Release, ReleaseKey, Revision};
+use super::prune::removal;
+use super::{Change, Error, Live, Release, ReleaseKey, Revision};
 use crate::api::Reason;
 use crate::cluster::{Kind, ObjectRef, Retry, Served};
 
@@ -116,8 +116,24 @@ impl Targets {
     }
 
     /// The live objects. What the watches tell of them is not asked for: that one is as it should be, and whose one is
-    /// that is to go.
+    /// that is to go. A watch may be behind, or keep silent for a while: a forced action reads them all.
     async fn live(&self, cx: &Release<'_>) -> Result<Live, Error> {
+        let mut known = if cx.is_forced { Live::default() } else { self.told(cx) };
+        let mut due = self.refs();
+        due.retain(|(_, o)| !known.proven.contains(o) && !known.objects.contains_key(o));
+        let mut live = super::live(cx, due).await?;
+        live.objects.append(&mut known.objects);
+        live.proven = known.proven;
+        for target in self.objects.iter().filter(|target| self.is_unchanged(target)) {
+            if let Some(found) = live.find(&target.object) {
+                cx.objects.prove(&target.object, found.value(), &target.marked(cx.key));
+            }
+        }
+        Ok(live)
+    }
+
+    /// What the watches tell.
+    fn told(&self, cx: &Release<'_>) -> Live {
         let mut known = Live::default();
         for target in &self.objects {
             if self.is_unchanged(target) && cx.objects.is_proven(&target.object, &target.marked(cx.key)) {
@@ -125,22 +141,14 @@ impl Targets {
             }
         }
         for target in self.leftovers() {
-            if let Some(marks) = cx.objects.marks_of(&target.object) {
+            // Stored manifests may name any object: of one that is not the release's own the tenant learns no more than
+            // it may read itself.
+            let marks = cx.objects.marks_of(&target.object);
+            if let Some(marks) = marks.filter(|marks| removal(cx.key, marks) == Change::Delete) {
                 known.objects.insert(target.object.clone(), marks);
             }
         }
-        let mut due = self.refs();
-        due.retain(|(_, o)| !known.proven.contains(o) && !known.objects.contains_key(o));
-        let mut live = super::live(cx, due).await?;
-        live.objects.append(&mut known.objects);
-        live.proven = known.proven;
-        for target in self.objects.iter().filter(|target| self.is_unchanged(target)) {
-            let content = target.marked(cx.key);
-            if let Some(found) = live.find(&target.object).filter(|found| covers(found.value(), &content)) {
-                cx.objects.prove(&target.object, found.value(), &content);
-            }
-        }
-        Ok(live)
+        known
     }
 
     /// Whether every earlier manifest has the object as it is. Every one counts: a failed attempt may have added a

@@ -49,7 +49,8 @@ pub(super) enum Verdict {
 }
 
 /// Judges the objects of a plan, and says which are ready: those in `ready` were before, those in `known` are judged as
-/// they are given, the others as the watches tell of them, or as they are read. At the last look they are all read.
+/// they are given, the others as the watches tell, or are read. When the wait `is_over`, all are read: a release is not
+/// failed on the word of a watch that may be behind.
 ///
 /// # Errors
 /// The server's refusal.
@@ -58,12 +59,14 @@ pub(super) async fn check(
     plan: &Plan,
     known: &BTreeMap<ObjectRef, LiveObject>,
     ready: &BTreeSet<ObjectRef>,
-    is_last: bool,
+    is_over: bool,
 ) -> Result<(Verdict, BTreeSet<ObjectRef>), Error> {
     let jobs = cx.policy.wait_for_jobs;
+    let (nothing, none) = (BTreeMap::new(), BTreeSet::new());
+    let (known, ready) = if is_over { (&nothing, &none) } else { (known, ready) };
     let due = |object: &ObjectRef| !is_ready_at_once(&object.group, &object.kind) && !ready.contains(object);
     let objects: Vec<&Planned> = plan.objects().filter(|p| due(&p.object)).collect();
-    let looks = objects.iter().map(|planned| look(cx, planned, known, jobs, is_last)).collect();
+    let looks = objects.iter().map(|planned| look(cx, planned, known, jobs, is_over)).collect();
     let found = bounded_until_refused(looks).await?;
     let judged: Vec<(ObjectRef, Readiness)> =
         objects.iter().map(|planned| planned.object.clone()).zip(found).collect();
@@ -78,16 +81,20 @@ async fn look(
     planned: &Planned,
     known: &BTreeMap<ObjectRef, LiveObject>,
     jobs: bool,
-    is_last: bool,
+    is_over: bool,
 ) -> Result<Readiness, Error> {
     if let Some(live) = known.get(&planned.object) {
         return Ok(judge(Some(live), jobs));
     }
-    let seen = cx.objects.readiness_of(&planned.object, jobs).filter(|_| !is_last);
-    if let Some(seen) = seen {
-        return Ok(seen);
+    if let Some(told) = believed(cx.objects.readiness_of(&planned.object, jobs), is_over) {
+        return Ok(told);
     }
     Ok(judge(read(cx, &planned.kind, &planned.object).await?.as_ref(), jobs))
+}
+
+/// What a watch tells, where it may be believed: what fails a release is read first.
+fn believed(told: Option<Readiness>, is_over: bool) -> Option<Readiness> {
+    told.filter(|told| !is_over && !matches!(told, Readiness::Failed(_)))
 }
 
 fn judge(live: Option<&LiveObject>, jobs: bool) -> Readiness {
@@ -192,6 +199,21 @@ mod tests {
             ("failed", vec![waiting, failed], Verdict::Failed(vec![(b, "broken".into())])),
         ] {
             assert_eq!(verdict(judged), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_release_is_failed_on_the_word_of_a_watch() {
+        let waiting = Readiness::InProgress("slow".into());
+        for (name, told, is_over, is_believed) in [
+            ("ready", Some(Readiness::Current), false, true),
+            ("still waiting", Some(waiting.clone()), false, true),
+            ("waiting at the deadline", Some(waiting), true, false),
+            ("ready at the deadline", Some(Readiness::Current), true, false),
+            ("failed", Some(Readiness::Failed("broken".into())), false, false),
+            ("nothing told", None, false, false),
+        ] {
+            assert_eq!(believed(told.clone(), is_over), told.filter(|_| is_believed), "{name}");
         }
     }
 

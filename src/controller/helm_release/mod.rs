@@ -63,7 +63,10 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
     };
     let work = Work::new(operator, key, &object);
     if object.metadata.deletion_timestamp.is_some() {
-        return work.delete().await;
+        let requeue = work.delete().await;
+        // Also when it was not ours to end.
+        operator.first_look.seen(key);
+        return requeue;
     }
     if object.spec.suspend {
         operator.first_look.seen(key);
@@ -74,6 +77,7 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
 
 /// Says that the last look at a HelmRelease panicked; it is tried again with growing pauses.
 pub async fn broke(operator: &Operator, key: &Key, place: &str) -> Requeue {
+    operator.first_look.seen(key);
     let Some(object) = operator.helm_releases.get(key) else { return Requeue::OnChange };
     let failure = Failure::defect(&format!("the reconcile panicked at {place}"));
     Work::new(operator, key, &object).publish(Account::failed(failure, None)).await
@@ -202,10 +206,13 @@ impl Work<'_> {
     }
 
     /// What there is of the release. A HelmRelease that has never begun a revision, of a release that nobody has a record
-    /// of, is not asked about: the first write fails when there is one after all.
+    /// of, is not asked about: whether there is one after all is looked at when the first revision is begun. Nobody is told
+    /// of the records of other namespaces without being asked for, either.
     async fn observe(&self, client: &TenantClient, key: &ReleaseKey) -> Result<Observation, release::Error> {
         let uid = self.object.metadata.uid.as_ref();
         let is_new = self.last_status().is_none_or(|s| s.history.is_empty() && s.target.is_none())
+            && self.held().is_none()
+            && key.storage_namespace == self.key.namespace
             && !self.operator.remember(self.key, uid, |memory| memory.begun);
         let stored = self.operator.records.of(&key.storage_namespace, &key.name);
         if is_new && stored.as_ref().is_some_and(Stored::is_empty) {
@@ -414,6 +421,7 @@ impl Work<'_> {
             hooks,
             field_manager,
             may_have_parts,
+            is_forced: self.force_at().is_some(),
             objects,
             redactions,
         }

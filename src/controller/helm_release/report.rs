@@ -28,7 +28,12 @@ impl Work<'_> {
     pub(super) fn last_status(&self) -> Option<HelmReleaseStatus> {
         let uid = self.object.metadata.uid.as_ref();
         let written = self.operator.remember(self.key, uid, |memory| Some(memory.status.as_ref()?.0.clone()));
-        written.or_else(|| self.object.status.clone())
+        // The watch may have brought back what was written since this look began, and newer than the look's own object.
+        let present = || self.operator.helm_releases.get(self.key).filter(|o| o.metadata.uid.as_ref() == uid);
+        written.or_else(|| match present() {
+            Some(object) => object.status.clone(),
+            None => self.object.status.clone(),
+        })
     }
 
     /// publish: status, events, and when to look again.
@@ -47,7 +52,7 @@ impl Work<'_> {
         }
         self.operator.first_look.seen(self.key);
         if let Verdict::Waiting { begun, .. } = &verdict {
-            let remembered = history.clone().and_then(History::to_remember);
+            let remembered = history.as_ref().and_then(History::to_remember);
             self.operator.remember(self.key, self.object.metadata.uid.as_ref(), |m| m.history = remembered);
             let elapsed = begun.map_or(Duration::ZERO, |b| {
                 Duration::try_from(now.duration_since(b)).unwrap_or(Duration::ZERO)

@@ -141,12 +141,35 @@ impl Work<'_> {
         Failpoint::Planned.reach();
         let uid = self.object.metadata.uid.as_ref();
         self.operator.remember(self.key, uid, |memory| memory.begun = true);
+        let is_first = history.latest().is_none();
         release::end_tests(cx, history).boxed().await;
         let number = history.begin(cx, draft).await?;
         Failpoint::Begun.reach();
+        if is_first && self.meets_others(cx, history, number).await? {
+            return Ok(Verdict::Again(Duration::ZERO));
+        }
         self.tell_of_takeovers(number, plan).await;
         let outcome = release::execute(cx, history, number, plan).boxed().await;
         self.conclude(cx, history, number, outcome, plan).await
+    }
+
+    /// Whether the first revision has others beside it: the watch that told of none was behind, and the number was free,
+    /// because its revision was pruned. It is given up then, before anything is applied.
+    async fn meets_others(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        number: u32,
+    ) -> Result<bool, Failure> {
+        let there = release::observe(cx.tenant, cx.key).await?.history;
+        let Some(other) = there.revisions().iter().map(|r| r.number).find(|other| *other != number) else {
+            return Ok(false);
+        };
+        let message = format!("revision {number} was given up, because there is revision {other}");
+        let error = release::Error::new(Reason::Superseded, Retry::Soon, message);
+        *history = there;
+        release::give_up(cx, history, number, &error).boxed().await?;
+        Ok(true)
     }
 
     /// Goes on with a revision from its record: after a wait, or after another process ended in the middle.
