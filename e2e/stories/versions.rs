@@ -62,6 +62,22 @@ async fn runs(cx: &Context, namespace: &str, policy: &str, from: &str) -> anyhow
     Ok(())
 }
 
+/// Waits until the release is ready at a revision that no edit of its spec asked for: it is ready before it, too.
+async fn ready_by_itself(
+    cx: &Context,
+    namespace: &str,
+    policy: &str,
+    revision: i64,
+) -> anyhow::Result<Value> {
+    let name = name(policy);
+    let wanted = |object: Option<&Value>| {
+        object.is_some_and(|object| object["status"]["lastAppliedRevision"] == revision)
+    };
+    let what = format!("at revision {revision}");
+    cx.objects().wait(Kind::HELM_RELEASE, namespace, &name, &what, WITHIN, wanted).await?;
+    release::ready_at(cx, namespace, &name, revision).await
+}
+
 /// Has the repository look at its source now, and waits until it did.
 async fn look_again(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     let value = cx.unique("now");
@@ -100,7 +116,7 @@ async fn other_bytes(cx: &Context, namespace: &str, server: &ChartServer) -> any
     let told = ["other bytes for web-1.1.0", "still runs", "spec.chart.digest"];
     let refused = release::stalled(cx, namespace, "fail", "DigestChanged", &told).await?;
     runs(cx, namespace, "Upgrade", "1.1.0 second").await?;
-    let upgraded = release::ready_at(cx, namespace, "upgrade", 2).await?;
+    let upgraded = ready_by_itself(cx, namespace, "Upgrade", 2).await?;
     for policy in ["Warn", "Fail"] {
         runs(cx, namespace, policy, "1.1.0 first").await?;
     }
@@ -141,7 +157,7 @@ async fn taken_back(cx: &Context, namespace: &str, server: &ChartServer) -> anyh
     add(server.charts(), "1.2.0", "third")?;
     look_again(cx, namespace).await?;
     runs(cx, namespace, "Upgrade", "1.2.0 third").await?;
-    let upgraded = release::ready_at(cx, namespace, "upgrade", 3).await?;
+    let upgraded = ready_by_itself(cx, namespace, "Upgrade", 3).await?;
     let object = cx.objects().get(Kind::CONFIG_MAP, namespace, "upgrade").await?;
     ensure!(object["data"]["color"] == "blue", "the values are lost: {}", object["data"]);
     condition(&upgraded, "Released").context("Released is missing")?;

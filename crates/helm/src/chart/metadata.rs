@@ -66,12 +66,12 @@ pub struct Metadata {
     pub kind: String,
     /// What was left out while reading, for [`Metadata::validate`] to refuse.
     #[serde(skip)]
-    pub(super) nulls: Nulls,
+    pub(crate) nulls: Nulls,
 }
 
 /// Whether there are null entries in a list that must have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Nulls {
+pub(crate) struct Nulls {
     maintainer: bool,
     dependency: bool,
 }

@@ -297,14 +297,18 @@ mod tests {
     #[test]
     fn what_was_set_before_stays_and_new_defaults_are_not_seen() {
         let (old, config) =
-            (values("a: 1\nb: {x: 1, y: 2}\ngone: 1"), values("b: {y: 3}\nset: 1\ngone: null"));
-        let new = chart("a: 10\nfresh: 1\nb: {z: 9}");
+            (values("a: 1\nb: {x: 1, z: 2}\ngone: 1"), values("b: {z: 3}\nset: 1\ngone: null"));
+        let new = chart("a: 10\nfresh: 1\nb: {w: 9}");
         for (given, kept, seen) in [
-            ("{}", r#"{"b":{"y":3},"gone":null,"set":1}"#, r#"{"a":1,"b":{"x":1,"y":3},"set":1}"#),
+            (
+                "{}",
+                r#"{"b":{"z":3},"gone":null,"set":1}"#,
+                r#"{"a":1,"b":{"x":1,"z":3},"gone":null,"set":1}"#,
+            ),
             (
                 "{b: {x: 7}, set: null}",
-                r#"{"b":{"x":7,"y":3},"gone":null}"#,
-                r#"{"a":1,"b":{"x":7,"y":3},"set":1}"#,
+                r#"{"b":{"x":7,"z":3},"gone":null}"#,
+                r#"{"a":1,"b":{"x":7,"z":3},"gone":null,"set":1}"#,
             ),
         ] {
             let (chart, user) = reuse(&new, &values(given), (&old, &config), Compat::V4).unwrap();
