@@ -42,6 +42,8 @@ const FAST_CONCURRENCY: usize = 4;
 /// Lives that the fast form draws from what it does not try in any case: of requests, of watches, of failpoints.
 const DRAWN: [(&[Counts], usize); 3] =
     [(&[Counts::Writes, Counts::Requests], 5), (&[Counts::Watches], 2), (&[Counts::Points], 2)];
+/// Lives of the fast form in which the operator is killed at a write: one life has three actions.
+const KILLS: usize = 16;
 /// Sets the seed of the fast form where no argument can be given.
 const SEED: &str = "PINTLE_CHAOS_SEED";
 
@@ -272,12 +274,16 @@ fn all(calm: &[Run]) -> Vec<Case> {
     cases
 }
 
-/// The operator is killed once at each write of install, upgrade and remedy, before or after it as the seed has it, and
-/// a few other lives are drawn.
+/// The operator is killed at writes of install, upgrade and remedy that are drawn, before or after them as the seed has
+/// it, and a few other lives are drawn.
 fn fast(calm: &[Run], seed: u64) -> Vec<Case> {
     const ACTIONS: &[Action] = &[Action::Install, Action::Upgrade, Action::Remedy];
     let mut random = StdRng::seed_from_u64(seed);
-    let kills: Vec<Case> = (1..=most(calm, ACTIONS, true))
+    let mut writes: Vec<usize> = (1..=most(calm, ACTIONS, true)).collect();
+    writes.shuffle(&mut random);
+    let kills: Vec<Case> = writes
+        .into_iter()
+        .take(KILLS)
         .map(|nth| {
             let fault = if random.random_bool(0.5) { Fault::KillBefore } else { Fault::KillAfter };
             Case { actions: ACTIONS, ..Case::new(fault, nth) }
