@@ -41,9 +41,9 @@ const CONCURRENCY: usize = 8;
 const FAST_CONCURRENCY: usize = 4;
 /// Lives that the fast form draws from what it does not try in any case: of requests, of watches, of failpoints.
 const DRAWN: [(&[Counts], usize); 3] =
-    [(&[Counts::Writes, Counts::Requests], 5), (&[Counts::Watches], 2), (&[Counts::Points], 2)];
+    [(&[Counts::Writes, Counts::Requests], 3), (&[Counts::Watches], 1), (&[Counts::Points], 1)];
 /// Lives of the fast form in which the operator is killed at a write: one life has three actions.
-const KILLS: usize = 16;
+const KILLS: usize = 8;
 /// Sets the seed of the fast form where no argument can be given.
 const SEED: &str = "PINTLE_CHAOS_SEED";
 

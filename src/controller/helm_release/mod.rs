@@ -341,11 +341,30 @@ impl Work<'_> {
                 self.uninstall(cx.tenant, cx.key, remedy.as_ref()).await?;
                 Ok(Verdict::Again(Duration::ZERO))
             }
-            Decision::Stall { reason, message } => Err(Failure::new(reason, Retry::OnChange, message)),
+            Decision::Stall { reason, message } => {
+                self.finish(cx, history, desired).await?;
+                Err(Failure::new(reason, Retry::OnChange, message))
+            }
             Decision::Later { after, reason, message } => {
+                self.finish(cx, history, desired).await?;
                 Err(Failure::new(reason, Retry::Soon, message).again_after(after))
             }
         }
+    }
+
+    /// Ends what a process left that ended right after it had deployed a revision, when more than that revision decides
+    /// about the release: it put a failure right, or its tests failed.
+    async fn finish(
+        &self,
+        cx: &Release<'_>,
+        history: &mut History,
+        desired: &Desired,
+    ) -> Result<(), Failure> {
+        let facts = history.latest().filter(|r| r.status == Status::Deployed).and_then(|r| r.facts.as_ref());
+        if desired.rollback_to.is_none() && facts.is_some_and(|facts| desired.owns(facts)) {
+            release::tidy(cx, history, None).boxed().await?;
+        }
+        Ok(())
     }
 
     /// Nothing is to be done but what an earlier process may have left over.
