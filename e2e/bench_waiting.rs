@@ -11,12 +11,12 @@ use anyhow::{Context as _, ensure};
 use futures::{StreamExt, TryStreamExt, pin_mut, stream};
 use serde_json::{Value, json};
 
-use crate::chart_server::{ChartDir, ChartServer};
+use crate::chart_server::ChartServer;
 use crate::cluster::{Kind, condition, text};
 use crate::context::{Context, Rig};
 use crate::output;
 use crate::release;
-use crate::stories::waiting::{CHART, DEPLOYMENT, is_waiting};
+use crate::stories::waiting::{CHART, charts, is_waiting};
 
 /// Until all releases of a batch must be where they are to come.
 const WITHIN: Duration = Duration::from_secs(600);
@@ -105,13 +105,7 @@ fn at(sorted: &[Duration], percent: usize) -> Duration {
 async fn measure(options: Options, beside: Beside) -> anyhow::Result<Vec<Duration>> {
     let rig = std::sync::Arc::new(Rig::start(true).await?);
     let cx = Context::new(std::sync::Arc::clone(&rig), "bench");
-    let charts = ChartDir::new()?;
-    charts.add(
-        CHART,
-        "1.0.0",
-        &[("templates/app.yaml", DEPLOYMENT), ("values.yaml", "fate: \"\"\ntag: \"1\"\n")],
-    )?;
-    let server = charts.serve().await?;
+    let server = charts()?.serve().await?;
     let measured = settle(&cx, &server, options, beside).await;
     rig.stop().await?;
     measured

@@ -16,7 +16,7 @@ const HEALTHY: usize = 5;
 
 pub const CHART: &str = "app";
 
-pub const DEPLOYMENT: &str = r#"
+const DEPLOYMENT: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: "{{ .Release.Name }}"}
@@ -31,15 +31,17 @@ spec:
       containers: [{name: main, image: "registry.example/app:{{ .Values.tag }}"}]
 "#;
 
+/// The chart of those that wait and those that do not, as their values say.
+pub fn charts() -> anyhow::Result<ChartDir> {
+    let charts = ChartDir::new()?;
+    let files = [("templates/app.yaml", DEPLOYMENT), ("values.yaml", "fate: \"\"\ntag: \"1\"\n")];
+    charts.add(CHART, "1.0.0", &files)?;
+    Ok(charts)
+}
+
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
     let namespace = cx.namespace().await?;
-    let charts = ChartDir::new()?;
-    charts.add(
-        CHART,
-        "1.0.0",
-        &[("templates/app.yaml", DEPLOYMENT), ("values.yaml", "fate: \"\"\ntag: \"1\"\n")],
-    )?;
-    let server = charts.serve().await?;
+    let server = charts()?.serve().await?;
     release::repository(cx, &namespace, &server).await?;
     let waiting: Vec<String> = (0..WAITING).map(|number| format!("waiting-{number}")).collect();
     let pending: Vec<String> = waiting

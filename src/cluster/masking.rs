@@ -55,7 +55,8 @@ pub fn mask_object(object: &mut Value) {
     }
 }
 
-fn is_secret(object: &Value) -> bool {
+/// Whether it is a Secret, whose data nobody may be shown.
+pub fn is_secret(object: &Value) -> bool {
     object["kind"] == "Secret" && object["apiVersion"] == "v1"
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::cluster::masking::{MASK, Redactions};
+use crate::cluster::masking::{MASK, Redactions, is_secret};
 
 /// Fields of one object whose values are kept: no more are ever shown.
 const VALUES: usize = 10;
@@ -54,8 +54,7 @@ pub(super) fn diff_live(live: &Value, want: &Value, redactions: &Redactions) -> 
 }
 
 fn walk(old: &Value, new: &Value, redactions: &Redactions, wanted_only: bool) -> Vec<PathChange> {
-    let secret = |object: &Value| object["kind"] == "Secret" && object["apiVersion"] == "v1";
-    let secret = secret(old) || secret(new);
+    let secret = is_secret(old) || is_secret(new);
     let mut walk = Walk { secret, wanted_only, redactions, path: Vec::new(), found: Vec::new() };
     walk.compare(old, new);
     walk.found
@@ -204,7 +203,7 @@ fn shorten(text: &str) -> String {
 ///
 /// Lists must have the same length: who added an item may have meant to, but then the server has to judge.
 pub(super) fn covers(live: &Value, want: &Value) -> bool {
-    if want["kind"] == "Secret" && want["apiVersion"] == "v1" {
+    if is_secret(want) {
         return covers_secret(live, want);
     }
     includes(live, want, 0)
