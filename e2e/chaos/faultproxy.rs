@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -199,6 +199,23 @@ impl FaultProxy {
         self.shared.frozen.send_replace(false);
     }
 
+    /// That an action is not over, and how the requests stand.
+    pub fn hung(&self, after: Duration) -> anyhow::Error {
+        let frozen = *self.shared.frozen.borrow();
+        let under_way = *self.shared.under_way.borrow();
+        let seen = self.seen();
+        let last: Vec<String> = seen
+            .iter()
+            .rev()
+            .take(5)
+            .map(|seen| format!("{} {} {:?}", seen.method, seen.uri, seen.code))
+            .collect();
+        anyhow!(
+            "not over after {after:?}: {} requests, {under_way} under way, frozen: {frozen}; the newest: {last:?}",
+            seen.len()
+        )
+    }
+
     /// Waits until no counted request is under way and no operator is to be killed.
     pub async fn idle(&self) {
         let mut frozen = self.shared.frozen.subscribe();
@@ -216,11 +233,17 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Takes connections; they end with this task.
+/// Takes connections; they end with this task, and with the operator that made them: what it had under way when it was
+/// killed does not always notice that nobody listens any more.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
+    let mut frozen = shared.frozen.subscribe();
     loop {
         tokio::select! {
+            biased;
+            Ok(()) = frozen.changed() => if !*frozen.borrow() {
+                connections.abort_all();
+            },
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 connections.spawn(talk(stream, Arc::clone(&shared)));

@@ -35,6 +35,8 @@ pub const FOREIGN: &str = "foreign";
 pub const CANARY: &str = "canary-3f1c7a90d2";
 /// How long a watch lasts where watches go wrong: a silent one is noticed some seconds later.
 const WATCH_SECONDS: (&str, &str) = ("PINTLE_WATCH_SECONDS", "2");
+/// Until an action must be over, with all that is waited for in it: a run that hangs is told by its name.
+const ACTION_WITHIN: Duration = Duration::from_secs(150);
 
 const OBJECTS: &str = r#"
 apiVersion: batch/v1
@@ -304,6 +306,7 @@ impl Life {
             acted = act(cx, proxy, namespace, action) => acted,
             ended = &mut self.keeper => Err(ended.unwrap_or_else(|error| anyhow!(error))),
             error = self.judge.attend(proxy), if watches_over => Err(error),
+            () = tokio::time::sleep(ACTION_WITHIN) => Err(proxy.hung(ACTION_WITHIN)),
         };
         let acted = set.and(acted);
         let took = started.elapsed();

@@ -5,18 +5,26 @@
 //! done, or when there is nothing to look at. The first write of an action fails when it was wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube_runtime::watcher::Event;
 use pintle_helm::record::{self, Status};
+use tokio::sync::Notify;
 
 use super::watches::Metadata;
+use crate::cluster::is_as_new;
 use crate::release::PART_OF;
 
 /// What is known of all records.
 #[derive(Default)]
-pub struct Records(Mutex<Known>);
+pub struct Records {
+    known: Mutex<Known>,
+    /// Told whenever something was taken in.
+    changed: Notify,
+}
 
 #[derive(Default)]
 struct Known {
@@ -49,6 +57,12 @@ impl Stored {
         self.revisions.last_key_value().is_some_and(|(_, (status, _))| status.is_pending())
     }
 
+    /// Whether revision `number` is told of in this version or a newer one, and no other revision is.
+    fn is_only(&self, number: u32, version: &str) -> bool {
+        let told = self.revisions.get(&number);
+        self.revisions.len() == 1 && told.is_some_and(|(_, told)| is_as_new(told, version))
+    }
+
     /// Whether `deployed` is the newest revision and the only one that is deployed, and none is to be pruned (`max` of
     /// them may stay; 0: all).
     pub fn is_settled_at(&self, deployed: u32, max: usize) -> bool {
@@ -76,6 +90,31 @@ impl Records {
             Event::InitDone => known.is_listed = true,
             Event::Delete(secret) => known.remove(secret),
         }
+        drop(known);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether revision `number` of a release, written in `version`, is the only one: once the watch tells of it, all that
+    /// was there before it was told, too. False when that does not happen `within` that time.
+    pub async fn is_only(
+        &self,
+        namespace: &str,
+        name: &str,
+        (number, version): (u32, &str),
+        within: Duration,
+    ) -> bool {
+        let told = async {
+            loop {
+                let mut changed = pin!(self.changed.notified());
+                // From here on no change is missed.
+                changed.as_mut().enable();
+                if self.of(namespace, name).is_some_and(|stored| stored.is_only(number, version)) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(within, told).await.is_ok()
     }
 
     /// What is stored of the release `name` in `namespace`; none when that cannot be told.
@@ -86,7 +125,7 @@ impl Records {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,6 +233,34 @@ mod tests {
             }
             let stored = records.of("apps", "web").unwrap();
             assert_eq!(stored.is_settled_at(deployed, max), want, "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revision_is_the_only_one_when_the_watch_tells_of_it_and_of_no_other() {
+        let at = |number, version: &str| {
+            let mut secret = head(number, "pending-install");
+            secret.metadata.resource_version = Some(version.to_owned());
+            secret
+        };
+        for (name, told, want) in [
+            ("the watch tells of it", vec![at(1, "7")], true),
+            ("in a newer version", vec![at(1, "8")], true),
+            ("the watch is behind", vec![], false),
+            ("an older one of that number", vec![at(1, "3")], false),
+            ("there is another one", vec![at(4, "5"), at(1, "7")], false),
+            ("the other one comes later", vec![at(1, "6"), at(4, "7"), at(1, "8")], false),
+        ] {
+            let records = Records::default();
+            let is_only = records.is_only("apps", "web", (1, "7"), Duration::from_secs(1));
+            let tell = async {
+                tokio::task::yield_now().await;
+                records.take(&Event::InitDone);
+                for secret in told {
+                    records.take(&Event::Apply(secret));
+                }
+            };
+            assert_eq!(tokio::join!(is_only, tell).0, want, "{name}");
         }
     }
 

@@ -73,6 +73,11 @@ impl Revision {
         })
     }
 
+    /// The version of its Secret when it was read or written last.
+    pub fn version(&self) -> &str {
+        &self.resource_version
+    }
+
     /// The record. One that stands in further Secrets says in its info what held when the revision was begun; see
     /// [`head`](Self::head) for the present.
     ///

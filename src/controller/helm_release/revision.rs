@@ -21,6 +21,8 @@ use crate::telemetry::failpoint::Failpoint;
 
 /// A pending revision that met a fault of the moment is resumed after this.
 const RESUME_PAUSE: Duration = Duration::from_secs(2);
+/// The watch on records has so long to tell of a first revision; then the records are listed.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// Fields of other managers that an event names.
 const TAKEOVERS: usize = 5;
 
@@ -161,6 +163,13 @@ impl Work<'_> {
         history: &mut History,
         number: u32,
     ) -> Result<bool, Failure> {
+        if let Some(revision) = history.find(number) {
+            let (namespace, name) = (&cx.key.storage_namespace, &cx.key.name);
+            let written = (number, revision.version());
+            if self.operator.records.is_only(namespace, name, written, TOLD_WITHIN).await {
+                return Ok(false);
+            }
+        }
         let there = release::observe(cx.tenant, cx.key).await?.history;
         let Some(other) = there.revisions().iter().map(|r| r.number).find(|other| *other != number) else {
             return Ok(false);
