@@ -375,16 +375,19 @@ fn watch(operator: &Arc<Operator>, tasks: &mut tokio::task::JoinSet<()>) -> [Arc
 /// What of a HelmRelease asks for a reconcile when it changes; a status does not.
 type Fingerprint = (Option<String>, Option<i64>, [Option<String>; 4], bool);
 
+/// What is known of a HelmRelease, and whether it is ready.
+type Touched = (Fingerprint, bool);
+
 impl Operator {
-    fn release_touched(&self, seen: &Mutex<HashMap<Key, Fingerprint>>, key: Key) {
+    fn release_touched(&self, seen: &Mutex<HashMap<Key, Touched>>, key: Key) {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let fingerprint = match self.helm_releases.see(&key) {
+        let now = match self.helm_releases.see(&key) {
             Some(Seen::Valid(object)) => {
                 self.status_is_back(&key, &object);
-                fingerprint(&*object)
+                (fingerprint(&*object), helm_release::is_ready(&object))
             }
             // Its status is written, too, and no reason to look again.
-            Some(Seen::Invalid(object, _)) => fingerprint(&*object),
+            Some(Seen::Invalid(object, _)) => (fingerprint(&*object), false),
             None => {
                 seen.remove(&key);
                 drop(seen);
@@ -394,12 +397,15 @@ impl Operator {
                 return;
             }
         };
-        let changed = seen.insert(key.clone(), fingerprint.clone()) != Some(fingerprint);
+        let before = seen.insert(key.clone(), now.clone());
         drop(seen);
-        if changed {
+        if before.as_ref().map(|(fingerprint, _)| fingerprint) != Some(&now.0) {
             self.release_queue.add(key.clone());
         }
-        self.wake_dependents_of(&key);
+        // All else that a status tells is nothing to them: two that depend on each other would wake each other for ever.
+        if before.as_ref() != Some(&now) {
+            self.wake_dependents_of(&key);
+        }
     }
 
     /// Wakes the releases that wait for this one.
