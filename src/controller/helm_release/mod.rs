@@ -15,6 +15,7 @@ mod rest;
 mod revision;
 mod rivals;
 mod source;
+mod suspend;
 
 use std::time::Duration;
 
@@ -69,8 +70,9 @@ pub async fn reconcile(operator: &Operator, key: &Key) -> Requeue {
         return requeue;
     }
     if object.spec.suspend {
+        let requeue = work.rest_suspended().await;
         operator.first_look.seen(key);
-        return Requeue::OnChange;
+        return requeue;
     }
     work.reconcile().await
 }
@@ -333,6 +335,7 @@ impl Work<'_> {
             Decision::Supersede { revision, reason, message } => {
                 let error = release::Error::new(reason, Retry::Soon, message);
                 release::give_up(cx, history, revision, &error).boxed().await?;
+                self.event(reason == Reason::Superseded, reason, &error.message).await;
                 Ok(Verdict::Again(Duration::ZERO))
             }
             Decision::Uninstall => {
