@@ -157,10 +157,11 @@ async fn secrets(operator: &Operator, object: &ChartRepository) -> Result<Reposi
     let pgp = spec.verify.as_ref().and_then(|verify| verify.pgp.as_ref());
     let cosign = spec.verify.as_ref().and_then(|verify| verify.cosign.as_ref());
     Ok(RepositorySecrets {
-        credentials: secret(operator, object, spec.secret_ref.as_ref()).await?,
-        tls: secret(operator, object, spec.cert_secret_ref.as_ref()).await?,
-        pgp: secret(operator, object, pgp.map(|keys| &keys.secret_ref)).await?,
-        cosign: secret(operator, object, cosign.map(|keys| &keys.secret_ref)).await?,
+        credentials: secret(operator, object, "secretRef", spec.secret_ref.as_ref()).await?,
+        tls: secret(operator, object, "certSecretRef", spec.cert_secret_ref.as_ref()).await?,
+        pgp: secret(operator, object, "verify.pgp.secretRef", pgp.map(|keys| &keys.secret_ref)).await?,
+        cosign: secret(operator, object, "verify.cosign.secretRef", cosign.map(|keys| &keys.secret_ref))
+            .await?,
     })
 }
 
@@ -174,10 +175,12 @@ async fn fetch(operator: &Operator, object: &ChartRepository) -> Result<Refreshe
     })
 }
 
-/// Reads a Secret of the repository with the operator's own rights; only this repository's server gets to see it.
+/// Reads the Secret that a field of the repository names, with the operator's own rights; only this repository's server
+/// gets to see it.
 async fn secret(
     operator: &Operator,
     object: &ChartRepository,
+    field: &str,
     reference: Option<&LocalSecretReference>,
 ) -> Result<Option<BTreeMap<String, Vec<u8>>>, Failure> {
     let Some(LocalSecretReference { name }) = reference else { return Ok(None) };
@@ -197,7 +200,7 @@ async fn secret(
     })?;
     let Some(found) = found else {
         // Its creation wakes the repository.
-        let message = format!("{secret} does not exist; create it, or remove the reference to it");
+        let message = format!("{secret} does not exist; create it, or remove spec.{field}");
         return Err(Failure {
             reason: Reason::SecretNotFound,
             retry: Retry::Later,

@@ -18,9 +18,17 @@ pub enum Error {
         /// The refusal.
         source: cluster::Error,
     },
-    /// The object or its key is missing, and not optional.
-    #[error("valuesFrom[{index}]: {object} has no key `{key}`; create it, or set optional: true")]
-    Missing {
+    /// The object is missing, and not optional.
+    #[error("valuesFrom[{index}]: {object} does not exist; create it, or set optional: true")]
+    NoObject {
+        /// Its place in the list.
+        index: usize,
+        /// The object.
+        object: ObjectRef,
+    },
+    /// The object has no such key, and that is not optional.
+    #[error("valuesFrom[{index}]: {object} has no key `{key}`; add it, or set optional: true")]
+    NoKey {
         /// Its place in the list.
         index: usize,
         /// The object.
@@ -29,7 +37,7 @@ pub enum Error {
         key: String,
     },
     /// The content is not what the reference says.
-    #[error("valuesFrom[{index}]: key `{key}` of {object} {problem}")]
+    #[error("valuesFrom[{index}]: key `{key}` of {object} cannot be read as values: {problem}; mend it")]
     Content {
         /// Its place in the list.
         index: usize,
@@ -50,7 +58,9 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Read { source, .. } => source.reason(),
-            Self::Missing { .. } | Self::Content { .. } | Self::Inline(_) => Reason::ValuesInvalid,
+            Self::NoObject { .. } | Self::NoKey { .. } | Self::Content { .. } | Self::Inline(_) => {
+                Reason::ValuesInvalid
+            }
         }
     }
 
@@ -58,7 +68,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Read { source, .. } => source.retry(),
-            Self::Missing { .. } | Self::Content { .. } => Retry::Later,
+            Self::NoObject { .. } | Self::NoKey { .. } | Self::Content { .. } => Retry::Later,
             Self::Inline(_) => Retry::OnChange,
         }
     }
@@ -91,13 +101,13 @@ pub async fn dereference(
     for (index, reference) in spec.values_from.iter().enumerate() {
         let object = object_of(reference, namespace);
         let found = read(client, reference, &object).await.map_err(|source| Error::Read { index, source })?;
-        let version = found.as_ref().map(|(_, version)| version.as_str()).unwrap_or_default();
+        let version = if let Found::Content(_, version) = &found { version.as_str() } else { "" };
         sources.push(format!("{object} {} {:?} {version}", reference.values_key, reference.target_path));
-        let Some((content, _)) = found else {
-            if reference.optional {
-                continue;
-            }
-            return Err(Error::Missing { index, object, key: reference.values_key.clone() });
+        let content = match found {
+            Found::Content(content, _) => content,
+            Found::NoKey | Found::NoObject if reference.optional => continue,
+            Found::NoKey => return Err(Error::NoKey { index, object, key: reference.values_key.clone() }),
+            Found::NoObject => return Err(Error::NoObject { index, object }),
         };
         let secret = reference.kind == ValuesKind::Secret;
         if secret {
@@ -107,11 +117,7 @@ pub async fn dereference(
             index,
             object,
             key: reference.values_key.clone(),
-            problem: if secret {
-                "cannot be read as values (its text is withheld)".to_owned()
-            } else {
-                problem
-            },
+            problem: if secret { "its text is withheld".to_owned() } else { problem },
         })?;
     }
     let inline = match &spec.values {
@@ -132,7 +138,7 @@ pub async fn secrets(
 ) -> Result<Redactions, cluster::Error> {
     let mut redactions = Redactions::default();
     for reference in spec.values_from.iter().filter(|r| r.kind == ValuesKind::Secret) {
-        if let Some((content, _)) = read(client, reference, &object_of(reference, namespace)).await? {
+        if let Found::Content(content, _) = read(client, reference, &object_of(reference, namespace)).await? {
             redactions.add(content.expose());
         }
     }
@@ -153,29 +159,35 @@ fn object_of(reference: &ValuesReference, namespace: &str) -> ObjectRef {
     }
 }
 
-/// The bytes of the key, if object and key exist, and which object that was.
+/// What a reference leads to.
+enum Found {
+    NoObject,
+    NoKey,
+    /// The bytes of the key, and which object that was.
+    Content(Masked<Vec<u8>>, String),
+}
+
 async fn read(
     client: &TenantClient,
     reference: &ValuesReference,
     object: &ObjectRef,
-) -> Result<Option<(Masked<Vec<u8>>, String)>, cluster::Error> {
+) -> Result<Found, cluster::Error> {
     let kind = match reference.kind {
         ValuesKind::Secret => Kind::secret(),
         ValuesKind::ConfigMap => Kind::core("ConfigMap", "configmaps", true),
     };
-    let found = client.get(&kind, object).await?;
-    Ok(found.and_then(|found| {
-        let text = |pointer: &str| found.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let version = format!("{} {}", text("/metadata/uid"), text("/metadata/resourceVersion"));
-        let content = match reference.kind {
-            ValuesKind::Secret => cluster::secret_data(&found).remove(&reference.values_key)?,
-            ValuesKind::ConfigMap => {
-                let text = found.pointer("/data")?.get(&reference.values_key)?.as_str()?;
-                Masked::new(text.as_bytes().to_vec())
-            }
-        };
-        Some((content, version))
-    }))
+    let Some(found) = client.get(&kind, object).await? else { return Ok(Found::NoObject) };
+    let text = |pointer: &str| found.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let version = format!("{} {}", text("/metadata/uid"), text("/metadata/resourceVersion"));
+    let key = &reference.values_key;
+    let content = match reference.kind {
+        ValuesKind::Secret => cluster::secret_data(&found).remove(key),
+        ValuesKind::ConfigMap => {
+            let text = found.pointer("/data").and_then(|data| data.get(key)?.as_str());
+            text.map(|text| Masked::new(text.as_bytes().to_vec()))
+        }
+    };
+    Ok(content.map_or(Found::NoKey, |content| Found::Content(content, version)))
 }
 
 /// Puts a content over the values so far.
@@ -188,7 +200,7 @@ fn put(mut values: Values, reference: &ValuesReference, content: &[u8]) -> Resul
         let layer = Values::from_yaml(content).map_err(|e| e.to_string())?;
         return Ok(merge_layers([values, layer]));
     };
-    let text = std::str::from_utf8(content).map_err(|_| "is not UTF-8 text".to_owned())?;
+    let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8 text".to_owned())?;
     let unquoted = ['"', '\''].iter().find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q));
     let done = match unquoted {
         Some(text) => strvals::set_string(&mut values, &format!("{path}={text}")),

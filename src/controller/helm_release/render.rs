@@ -135,8 +135,9 @@ fn with_values_files(inputs: &Inputs, files: &[String]) -> Result<(Arc<Chart>, V
             continue;
         }
         let file = chart.files.iter().find(|f| &*f.name == name.as_str()).ok_or_else(|| {
+            let (chart, version) = (&inputs.chart.name, &inputs.chart.version);
             let message =
-                format!("chart {}-{} has no file `{name}`", inputs.chart.name, inputs.chart.version);
+                format!("chart {chart}-{version} has no file `{name}`, which spec.chart.valuesFiles names");
             Failure::new(Reason::ValuesInvalid, Retry::OnChange, message)
         })?;
         let layer = Values::from_yaml(&file.data).map_err(|e| {

@@ -311,15 +311,17 @@ impl Work<'_> {
         let releases = &self.operator.helm_releases;
         if let Some(cycle) = dependencies::cycle(self.key, |key| releases.get(key)) {
             let path: Vec<&str> = cycle.iter().map(|key| key.name.as_str()).collect();
-            let message =
-                format!("dependsOn leads in a circle: {}; remove one of these references", path.join(" → "));
+            let message = format!(
+                "spec.dependsOn leads in a circle: {}; remove one of these references",
+                path.join(" → ")
+            );
             return Err(Failure::new(Reason::DependencyCycle, Retry::OnChange, message));
         }
         for dependency in &self.object.spec.depends_on {
             let key = Key::new(&self.key.namespace, &dependency.name);
             let problem = match releases.get(&key) {
-                None => "does not exist",
-                Some(release) if !is_ready(&release) => "is not ready",
+                None => "does not exist; create it, or take it out of spec.dependsOn",
+                Some(release) if !is_ready(&release) => "is not ready; this one goes on when it is",
                 Some(_) => continue,
             };
             let message = format!("HelmRelease {key}, on which this one depends, {problem}");
