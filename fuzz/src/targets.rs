@@ -14,22 +14,8 @@ use pintle_gotemplate::{Entries, Funcs, Limits, MissingKey, Options, TemplateSet
 use pintle_helm::chart::{self, Chart};
 use pintle_helm::record;
 use pintle_helm::values::{CoalesceOptions, Values, coalesce, strvals};
-use pintle_sprig::Environment;
 use pintle_sprig::semver::{Constraint, Version};
-
-/// The functions that are slow on purpose, or whose cost is somebody else's.
-const SLOW: [&str; 10] = [
-    "bcrypt",
-    "derivePassword",
-    "genCA",
-    "genCAWithKey",
-    "genPrivateKey",
-    "genSelfSignedCert",
-    "genSelfSignedCertWithKey",
-    "genSignedCert",
-    "genSignedCertWithKey",
-    "htpasswd",
-];
+use pintle_sprig::{Environment, SLOW};
 
 /// A name of a target, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -64,7 +50,7 @@ pub fn parse(data: &[u8]) {
     }
 }
 
-/// A template with every function, executed.
+/// A template with every function that is not slow on purpose, executed.
 pub fn exec(data: &[u8]) {
     let mut funcs = pintle_sprig::funcs();
     for name in SLOW {

@@ -351,7 +351,7 @@ fn is_fixed(manifest: &Manifest, history: &History) -> bool {
             == (&other.function, &other.file, &other.template, &other.arguments, other.occurrence)
             && one.value == other.value
     };
-    let drawn = manifest.impure.iter().filter(|one| one.function != "lookup");
+    let drawn = manifest.impure.iter().filter(|one| !one.is_asking());
     drawn.into_iter().all(|one| one.value.is_some() && earlier.iter().any(|other| is_same(one, other)))
 }
 

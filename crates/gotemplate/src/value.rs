@@ -13,6 +13,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::error::FuncError;
+use crate::exec::State;
 use crate::printf;
 
 /// A Go string: immutable bytes, usually UTF-8, cheap to clone.
@@ -451,6 +452,9 @@ pub trait Object: Any {
     fn method(self: Rc<Self>, _name: &str) -> Option<Method> {
         None
     }
+
+    /// A template has taken it out of a map by its name, as in `.Capabilities`: whoever must know that learns it here.
+    fn taken(&self, _state: &State<'_, '_>) {}
 
     /// What `%v` prints (Go's `String()` or `Error()`, else the struct dump).
     fn print(&self) -> Vec<u8>;

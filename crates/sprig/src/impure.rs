@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::certificate_of;
 use crate::environment::Environment;
 use crate::go::Outcome;
-use crate::{Time, Zone, crypto, json};
+use crate::{SLOW, Time, Zone, crypto, json};
 
 /// How many bytes the uses whose values are kept may take, roughly as JSON.
 pub const MAX_KEPT_BYTES: usize = 128 << 10;
@@ -48,7 +48,15 @@ pub struct Use {
     pub value: Option<Drawn>,
 }
 
+/// What is noted without a value: what the cluster or the network said is never given to another render.
+const ASKING: [&str; 3] = ["lookup", "getHostByName", "Capabilities"];
+
 impl Use {
+    /// Whether it asked the cluster or the network, and drew nothing from clock or chance.
+    pub fn is_asking(&self) -> bool {
+        ASKING.contains(&self.function.as_str())
+    }
+
     /// What it takes as JSON without its value.
     fn size(&self) -> usize {
         const NAMES: usize = 100;
@@ -144,6 +152,8 @@ struct Key {
 #[derive(Default)]
 pub(crate) struct Uses {
     noted: Vec<Use>,
+    /// How many of them ask.
+    asking: usize,
     counts: HashMap<Key, u32>,
     kept: usize,
     complete: bool,
@@ -187,8 +197,16 @@ impl Uses {
         (Use { function, file, template, line, arguments, occurrence, value: None }, value)
     }
 
+    /// Notes a use that draws nothing. One that does not fit is no loss for a later render.
+    fn note(&mut self, done: Use) {
+        if self.asking < MAX_USES {
+            self.asking += 1;
+            self.noted.push(done);
+        }
+    }
+
     fn finish(&mut self, mut done: Use, value: Option<Drawn>) {
-        if self.noted.len() >= MAX_USES {
+        if self.noted.len() - self.asking >= MAX_USES {
             self.complete = false;
             return;
         }
@@ -221,19 +239,6 @@ fn begin(
     };
     environment.uses().begin(key, place.line)
 }
-
-/// Those that are slow on purpose.
-const SLOW: [&str; 9] = [
-    "bcrypt",
-    "genCA",
-    "genCAWithKey",
-    "genPrivateKey",
-    "genSelfSignedCert",
-    "genSelfSignedCertWithKey",
-    "genSignedCert",
-    "genSignedCertWithKey",
-    "htpasswd",
-];
 
 /// Runs a function whose result depends on chance, or gives what it drew in an earlier render.
 pub(crate) fn drawn(
@@ -276,11 +281,23 @@ pub(crate) fn moment(environment: &Environment, state: &State<'_, '_>, function:
     time
 }
 
-/// Notes a use of a function of the host's whose result depends on the cluster: such a result is never replayed.
+/// Notes a use of a function of the host's whose result depends on the cluster or the network: such a result is never
+/// replayed.
 pub fn note(state: &State<'_, '_>, function: &'static str, args: &[Value]) {
     if let Some(environment) = state.host::<Environment>() {
         let (begun, _) = begin(environment, state, function, args);
-        environment.uses().finish(begun, None);
+        environment.uses().note(begun);
+    }
+}
+
+/// The same of a variable, once for each line that has it: a loop may take it as often as it likes.
+pub fn note_line(state: &State<'_, '_>, variable: &'static str) {
+    if let Some(environment) = state.host::<Environment>() {
+        let line = Value::int(i64::try_from(state.location().line).unwrap_or_default());
+        let (begun, _) = begin(environment, state, variable, &[line]);
+        if begun.occurrence == 0 {
+            environment.uses().note(Use { arguments: String::new(), ..begun });
+        }
     }
 }
 

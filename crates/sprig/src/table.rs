@@ -48,6 +48,20 @@ pub const NON_HERMETIC: &[&str] = &[
     "getHostByName",
 ];
 
+/// The functions that take long on purpose: an [`Environment`] lets a render call them only so often.
+pub const SLOW: &[&str] = &[
+    "bcrypt",
+    "derivePassword",
+    "genCA",
+    "genCAWithKey",
+    "genPrivateKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "htpasswd",
+];
+
 const TIME: Type = Object(date::Time::TYPE);
 const CERTIFICATE: Type = Object(crypto::CERTIFICATE);
 

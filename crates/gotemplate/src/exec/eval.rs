@@ -266,7 +266,12 @@ impl<'set> State<'set, '_> {
         }
         let boxed = map.ty != MapType::String;
         match map.get(name.as_bytes()) {
-            Some(value) => Ok(Operand { value, boxed }),
+            Some(value) => {
+                if let Value::Object(object) = &value {
+                    object.taken(self);
+                }
+                Ok(Operand { value, boxed })
+            }
             None if boxed => self.missing(name, Value::Nil),
             None => self.missing(name, Value::string("")),
         }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::Compat;
-use pintle_gotemplate::{Entries, FuncError, Method, Object, Signature, Str, Type, Value};
+use pintle_gotemplate::{Entries, FuncError, Method, Object, Signature, State, Str, Type, Value};
+use pintle_sprig::impure;
 
 /// What templates see as `.Capabilities`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,6 +254,10 @@ impl Object for CapabilitiesObject {
 
     fn kind(&self) -> &'static str {
         "ptr"
+    }
+
+    fn taken(&self, state: &State<'_, '_>) {
+        impure::note_line(state, "Capabilities");
     }
 
     fn field(&self, name: &str) -> Option<Value> {

@@ -22,8 +22,7 @@ pub(super) fn table() -> Funcs {
     funcs.insert("required", &[Type::String, Type::Any], required);
     funcs.insert("fail", &[Type::String], |_, args| Err(FuncError::Abort(text(args, 0).into_owned())));
     funcs.insert("lookup", &[Type::String, Type::String, Type::String, Type::String], lookup);
-    // Helm: names are resolved only with a flag that a chart cannot set, because a chart could send values away.
-    funcs.insert("getHostByName", &[Type::String], |_, _| Ok(Value::string("")));
+    funcs.insert("getHostByName", &[Type::String], get_host_by_name);
     funcs.insert("toYaml", &[Type::Any], |state, args| {
         yaml(state, convert::to_yaml(arg(args)).unwrap_or_default())
     });
@@ -183,6 +182,21 @@ fn lookup(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
     match &found {
         serde_json::Value::Object(_) => Ok(convert::object(&found)),
         _ => Ok(Value::map(Default::default())),
+    }
+}
+
+/// # Compatibility
+/// Helm: names are resolved only with a flag that a chart cannot set, because a chart could send values away. Of several
+/// addresses sprig takes one by chance; this takes the first one.
+fn get_host_by_name(state: &mut State<'_, '_>, args: &[Value]) -> Outcome {
+    impure::note(state, "getHostByName", args);
+    match host(state).and_then(|host| host.lookup.addresses(&text(args, 0))) {
+        None => Ok(Value::string("")),
+        Some(addresses) => match addresses.first() {
+            Some(address) => Ok(Value::string(address)),
+            // Go: the words of the panic that sprig runs into.
+            None => Err("invalid argument to Intn".into()),
+        },
     }
 }
 

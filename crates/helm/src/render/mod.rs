@@ -66,6 +66,11 @@ pub trait Lookup: Send + Sync {
         namespace: &str,
         name: &str,
     ) -> Result<serde_json::Value, String>;
+
+    /// The addresses of a host; `None` where names are not resolved, so that no chart can send what it knows out by DNS.
+    fn addresses(&self, _host: &str) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// Rendering without a cluster: nothing is ever found.

@@ -199,6 +199,27 @@ fn lookup_asks_the_cluster() {
     assert!(error.ends_with("error calling lookup: secrets \"forbidden\" is forbidden"), "{error}");
 }
 
+struct OneHost;
+
+impl Lookup for OneHost {
+    fn lookup(&self, _: &str, _: &str, _: &str, _: &str) -> Result<serde_json::Value, String> {
+        Err("there is no cluster".to_owned())
+    }
+
+    fn addresses(&self, host: &str) -> Option<Vec<String>> {
+        let addresses = if host == "db" { vec!["10.0.0.1", "10.0.0.2"] } else { Vec::new() };
+        Some(addresses.into_iter().map(str::to_owned).collect())
+    }
+}
+
+#[test]
+fn hosts_have_addresses_where_names_are_resolved() {
+    let ask = |template: &str| render_with(&[("templates/a.yaml", template)], "", Arc::new(OneHost));
+    assert!(ask(r#"at: {{ getHostByName "db" }}"#).unwrap().to_text().contains("at: 10.0.0.1\n"));
+    let error = ask(r#"at: {{ getHostByName "nobody" }}"#).unwrap_err();
+    assert!(error.ends_with("error calling getHostByName: invalid argument to Intn"), "{error}");
+}
+
 #[test]
 fn budgets_hold() {
     let chart =
@@ -268,12 +289,26 @@ fn depth_is_no_danger() {
 fn what_cannot_be_repeated_is_named() {
     let files = [(
         "templates/a.yaml",
-        "a: {{ randAlpha 5 }}{{ uuidv4 }}{{ randAlpha 1 }}\n# {{ lookup \"v1\" \"Secret\" \"\" \"x\" }}\n",
+        "a: {{ randAlpha 5 }}{{ uuidv4 }}{{ randAlpha 1 }}\n# {{ lookup \"v1\" \"Secret\" \"\" \"x\" }}\n\
+         # {{ getHostByName \"h\" }}\n# {{ range until 3 }}{{ $.Capabilities.KubeVersion }}{{ end }}\n\
+         # {{ if .Capabilities.APIVersions.Has \"v1\" }}{{ end }}\n",
     )];
     let manifest = render_with(&files, "", Arc::new(NoCluster)).unwrap();
     let uses: Vec<_> =
         manifest.impure.iter().map(|one| (one.function.as_str(), one.line, one.occurrence)).collect();
-    assert_eq!(uses, [("randAlpha", 1, 0), ("uuidv4", 1, 0), ("randAlpha", 1, 0), ("lookup", 2, 0)]);
+    assert_eq!(
+        uses,
+        [
+            ("randAlpha", 1, 0),
+            ("uuidv4", 1, 0),
+            ("randAlpha", 1, 0),
+            ("lookup", 2, 0),
+            ("getHostByName", 3, 0),
+            ("Capabilities", 4, 0),
+            ("Capabilities", 5, 0),
+        ]
+    );
+    assert_eq!(manifest.impure.iter().filter(|one| one.is_asking()).count(), 4);
 }
 
 #[test]
