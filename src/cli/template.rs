@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Args};
 use kube::config::Kubeconfig;
 use pintle_helm::Compat;
-use pintle_helm::template::{Disk, Error, Located, Sources, Template, ValueSources};
+use pintle_helm::template::{Disk, Error, Located, PostRenderer, Sources, Template, ValueSources};
 use tokio::runtime::Runtime;
 
 use super::charts::ChartArgs;
@@ -104,6 +104,18 @@ pub struct TemplateArgs {
     #[arg(long)]
     dependency_update: bool,
 
+    /// Lets templates ask for the addresses of hosts: without it `getHostByName` gives nothing
+    #[arg(long)]
+    enable_dns: bool,
+
+    /// A program that gets the manifest and gives the one that is printed; with `--helm-compat v3` only
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "output_dir")]
+    post_renderer: Option<String>,
+
+    /// An argument of the program
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    post_renderer_args: Vec<String>,
+
     /// Which Helm to be like, where they differ: v3 or v4
     #[arg(long, value_name = "VERSION", default_value_t)]
     helm_compat: Compat,
@@ -133,7 +145,7 @@ struct ClusterArgs {
     dry_run: Option<String>,
 }
 
-/// Flags of `helm install` that `helm template` has, without an effect on what is printed.
+/// Flags of `helm install` that `helm template` has, without an effect on what is printed. What has one is no part of this.
 #[derive(Args, Clone, Debug)]
 #[allow(dead_code, reason = "they are accepted, so that a command line for helm works")]
 struct IgnoredArgs {
@@ -202,6 +214,10 @@ impl TemplateArgs {
             show_only: self.show_only,
             output_dir: self.output_dir,
             release_folder: self.release_name,
+            post_renderer: self
+                .post_renderer
+                .map(|program| PostRenderer { program, args: self.post_renderer_args }),
+            enable_dns: self.enable_dns,
             compat: self.helm_compat,
         };
         let sources = Network {

@@ -40,6 +40,12 @@ pub enum Error {
         /// In Go's words.
         text: String,
     },
+    /// The program that `--post-renderer` names is not there, or fails.
+    #[error("{text}")]
+    PostRenderer {
+        /// In helm's words.
+        text: String,
+    },
     /// The output cannot be written.
     #[error("failed to write the output")]
     Write {

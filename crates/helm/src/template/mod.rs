@@ -2,11 +2,13 @@
 
 mod error;
 mod name;
+mod post;
 mod print;
 mod sources;
 mod values;
 
 use std::io::Write;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::values::{CoalesceOptions, coalesce};
 
 pub use error::Error;
 pub use name::check_release_name;
+pub use post::PostRenderer;
 pub use sources::{Disk, Located, Sources, local};
 pub use values::ValueSources;
 
@@ -54,8 +57,32 @@ pub struct Template {
     pub output_dir: Option<PathBuf>,
     /// `--release-name`: a folder for the release below the output directory.
     pub release_folder: bool,
+    /// `--post-renderer` and `--post-renderer-args`.
+    pub post_renderer: Option<PostRenderer>,
+    /// `--enable-dns`: templates may ask for the addresses of hosts.
+    pub enable_dns: bool,
     /// `--helm-compat`: which Helm to be like.
     pub compat: Compat,
+}
+
+/// No cluster, but names of hosts are resolved.
+struct Names;
+
+impl Lookup for Names {
+    fn lookup(
+        &self,
+        version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<serde_json::Value, String> {
+        NoCluster.lookup(version, kind, namespace, name)
+    }
+
+    fn addresses(&self, host: &str) -> Option<Vec<String>> {
+        let found = (host, 0).to_socket_addrs().into_iter().flatten();
+        Some(found.map(|address| address.ip().to_string()).collect())
+    }
 }
 
 impl Template {
@@ -75,6 +102,11 @@ impl Template {
     /// # Compatibility
     /// In the order of Helm v4 `pkg/cmd/install.go:runInstall`, so that of several mistakes the same one is told.
     pub fn run_with(&self, sources: &dyn Sources, out: &mut dyn Write) -> Result<(), Error> {
+        // As a flag that cannot be read, before all else.
+        let post = match &self.post_renderer {
+            Some(post) => Some((post, post.find(self.compat)?)),
+            None => None,
+        };
         let capabilities = self.capabilities()?;
         let name = self.release_name()?;
         let located = sources.locate(&self.chart, out)?;
@@ -92,12 +124,15 @@ impl Template {
             revision: 1,
             is_upgrade: self.is_upgrade,
         };
-        let lookup: Arc<dyn Lookup> = Arc::new(NoCluster);
+        let lookup: Arc<dyn Lookup> = if self.enable_dns { Arc::new(Names) } else { Arc::new(NoCluster) };
         let render_options = RenderOptions { compat: self.compat, ..RenderOptions::default() };
         let manifest =
             render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &render_options)?;
         match &self.output_dir {
-            None => self.print(&manifest, out),
+            None => self.print(&manifest, out, |text| match &post {
+                Some((post, path)) => post.run(path, text),
+                None => Ok(text),
+            }),
             Some(directory) => {
                 let folder =
                     if self.release_folder { directory.join(&facts.name) } else { directory.clone() };

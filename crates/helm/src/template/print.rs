@@ -12,11 +12,16 @@ use crate::chart::path_match;
 use crate::manifest::{self, HookEvent, Manifest, write_block};
 
 impl Template {
-    /// Prints everything.
-    pub(super) fn print(&self, manifest: &Manifest, out: &mut dyn Write) -> Result<(), Error> {
+    /// Prints everything; what is no hook as `post` makes it.
+    pub(super) fn print(
+        &self,
+        manifest: &Manifest,
+        out: &mut dyn Write,
+        post: impl Fn(String) -> Result<String, Error>,
+    ) -> Result<(), Error> {
         let mut text = if self.include_crds { manifest.crds_text() } else { String::new() };
         text.push_str(&manifest.to_text());
-        let mut text = format!("{}\n", text.trim());
+        let mut text = format!("{}\n", post(text)?.trim());
         for hook in self.hooks(manifest) {
             write_block(&mut text, &hook.path, &hook.text);
         }
