@@ -52,6 +52,8 @@ impl Kind {
     pub const CHART_REPOSITORY: Self = Self::in_namespace("pintle.dev", "v1alpha1", "ChartRepository");
     /// Deployments.
     pub const DEPLOYMENT: Self = Self::in_namespace("apps", "v1", "Deployment");
+    /// ReplicaSets.
+    pub const REPLICA_SET: Self = Self::in_namespace("apps", "v1", "ReplicaSet");
     /// StatefulSets.
     pub const STATEFUL_SET: Self = Self::in_namespace("apps", "v1", "StatefulSet");
     /// DaemonSets.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use crate::audit::{AuditMark, counted};
-use crate::chart_server::ChartServer;
+use crate::chart_server::{ChartDir, ChartServer};
 use crate::cluster::{Kind, condition, contains, text};
 use crate::context::Context;
 use crate::operator::USER;
@@ -37,6 +37,21 @@ pub async fn repository(cx: &Context, namespace: &str, server: &ChartServer) -> 
     let kind = Kind::CHART_REPOSITORY;
     cx.objects().wait_condition(kind, namespace, REPOSITORY, "Ready", "True", WITHIN).await?;
     Ok(())
+}
+
+/// A namespace with a repository of one chart, as version 1.0.0: its name, its objects and its values.
+pub async fn place(
+    cx: &Context,
+    chart: &str,
+    objects: &str,
+    values: &str,
+) -> anyhow::Result<(String, ChartServer)> {
+    let namespace = cx.namespace().await?;
+    let charts = ChartDir::new()?;
+    charts.add(chart, "1.0.0", &[("templates/all.yaml", objects), ("values.yaml", values)])?;
+    let server = charts.serve().await?;
+    repository(cx, &namespace, &server).await?;
+    Ok((namespace, server))
 }
 
 /// The ChartRepository as YAML.
@@ -112,6 +127,25 @@ pub async fn failed(
     Ok(release)
 }
 
+/// As [`failed`], for a reason that may go away by itself: it is tried again.
+pub async fn retried(
+    cx: &Context,
+    namespace: &str,
+    name: &str,
+    reason: &str,
+    message: &[&str],
+) -> anyhow::Result<Value> {
+    let release = failed(cx, namespace, name, reason, message).await?;
+    let again = condition(&release, "Reconciling");
+    ensure!(
+        again.is_some_and(|again| again["status"] == "True" && again["reason"] == "ProgressingWithRetry")
+            && condition(&release, "Stalled").is_none(),
+        "{name} should be tried again, its conditions are {}",
+        release["status"]["conditions"]
+    );
+    Ok(release)
+}
+
 /// As [`failed`], for a reason that only a change of the inputs can take away.
 pub async fn stalled(
     cx: &Context,
@@ -123,7 +157,8 @@ pub async fn stalled(
     let release = failed(cx, namespace, name, reason, message).await?;
     let stalled = condition(&release, "Stalled");
     ensure!(
-        stalled.is_some_and(|stalled| stalled["status"] == "True" && stalled["reason"] == reason),
+        stalled.is_some_and(|stalled| stalled["status"] == "True" && stalled["reason"] == reason)
+            && condition(&release, "Reconciling").is_none(),
         "{name} should be stalled with {reason}, its conditions are {}",
         release["status"]["conditions"]
     );

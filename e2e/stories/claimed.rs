@@ -4,7 +4,7 @@
 use anyhow::ensure;
 use serde_json::json;
 
-use crate::chart_server::{ChartDir, ChartServer};
+use crate::chart_server::ChartServer;
 use crate::context::Context;
 use crate::release::{self, Snapshot};
 
@@ -18,11 +18,7 @@ data: {text: "{{ .Values.text }}"}
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
-    let namespace = cx.namespace().await?;
-    let charts = ChartDir::new()?;
-    charts.add(CHART, "1.0.0", &[("templates/all.yaml", OBJECTS), ("values.yaml", "text: a\n")])?;
-    let server = charts.serve().await?;
-    release::repository(cx, &namespace, &server).await?;
+    let (namespace, server) = release::place(cx, CHART, OBJECTS, "text: a\n").await?;
     let yaml = |name: &str, rest: &str| {
         release::yaml(&namespace, name, CHART, "1.0.0", &format!("  releaseName: one\n{rest}"))
     };

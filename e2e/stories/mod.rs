@@ -13,6 +13,7 @@ mod crd_policies;
 mod culprits;
 mod efk;
 mod external;
+mod failure_classes;
 mod field_manager;
 mod freeze;
 mod harness;
@@ -28,16 +29,19 @@ mod lifecycle;
 mod lost_kind;
 mod no_op;
 mod oci;
+mod options;
 mod plan;
 mod policies;
 mod preflight;
 mod remediation;
 mod removed_version;
 mod renamed;
+mod repository_options;
 mod requests;
 mod restarts;
 mod side_by_side;
 mod slow_hooks;
+mod values;
 mod versions;
 pub mod waiting;
 
@@ -107,6 +111,18 @@ pub const ALL: &[Story] = &[
     Story { name: "remediation", needs_operator: true, run: |cx| Box::pin(remediation::run(cx)) },
     // Tests of a chart, run once for each revision.
     Story { name: "chart_tests", needs_operator: true, run: |cx| Box::pin(chart_tests::run(cx)) },
+    // Failures that no other story tells: what is said of each, and that nothing else changes.
+    Story { name: "failure_classes", needs_operator: true, run: |cx| Box::pin(failure_classes::run(cx)) },
+    // What the options of a ChartRepository change.
+    Story {
+        name: "repository_options",
+        needs_operator: true,
+        run: |cx| Box::pin(repository_options::run(cx)),
+    },
+    // Where values come from, which of them win, and which cannot be had.
+    Story { name: "values", needs_operator: true, run: |cx| Box::pin(values::run(cx)) },
+    // What each option of an action leaves out or adds.
+    Story { name: "options", needs_operator: true, run: |cx| Box::pin(options::run(cx)) },
     // What the policies of a spec keep, remove and refuse.
     Story { name: "policies", needs_operator: true, run: |cx| Box::pin(policies::run(cx)) },
     // Hooks run in order, and one that fails keeps the rest from happening.

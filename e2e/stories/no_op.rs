@@ -4,7 +4,6 @@ use anyhow::ensure;
 use serde_json::json;
 
 use crate::audit::{AuditMark, Request, counted};
-use crate::chart_server::ChartDir;
 use crate::cluster::Kind;
 use crate::context::Context;
 use crate::operator::USER;
@@ -29,11 +28,7 @@ spec:
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
-    let namespace = cx.namespace().await?;
-    let charts = ChartDir::new()?;
-    charts.add(NAME, "1.0.0", &[("templates/all.yaml", OBJECTS), ("values.yaml", "greeting: hello\n")])?;
-    let server = charts.serve().await?;
-    release::repository(cx, &namespace, &server).await?;
+    let (namespace, _server) = release::place(cx, NAME, OBJECTS, "greeting: hello\n").await?;
     cx.cluster().apply_yaml(&release::yaml(&namespace, NAME, NAME, "1.x", "")).await?;
     release::ready_at(cx, &namespace, NAME, 1).await?;
     // The first echo is behind us, so that nothing of the install is still on its way.

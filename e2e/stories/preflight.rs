@@ -7,7 +7,6 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::chart_server::ChartDir;
 use crate::cluster::Kind;
 use crate::context::Context;
 use crate::operator::USER;
@@ -30,12 +29,8 @@ data: {word: "{{ $word }}"}
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
-    let namespace = cx.namespace().await?;
-    let charts = ChartDir::new()?;
     let values = "words: {a: fine, b: fine, c: fine, d: fine}\n";
-    charts.add(NAME, "1.0.0", &[("templates/words.yaml", OBJECTS), ("values.yaml", values)])?;
-    let server = charts.serve().await?;
-    release::repository(cx, &namespace, &server).await?;
+    let (namespace, _server) = release::place(cx, NAME, OBJECTS, values).await?;
     cx.cluster().apply_yaml(&policy(&namespace)).await?;
     heeded(cx, &namespace).await?;
     let told = tell(cx, &namespace).await;
@@ -102,7 +97,7 @@ async fn upgrade(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     release::patch(cx, namespace, NAME, json!({ "values": words })).await?;
     let (a, b) = (format!("ConfigMap {namespace}/{NAME}-a"), format!("ConfigMap {namespace}/{NAME}-b"));
     let parts =
-        ["2 objects; nothing was changed", &a, &b, "guarded/templates/words.yaml", "that word is forbidden"];
+        ["2 objects; nothing was changed", &a, &b, "guarded/templates/all.yaml", "that word is forbidden"];
     let failed = release::stalled(cx, namespace, NAME, "AdmissionDenied", &parts).await?;
     release::told(cx, namespace, NAME, "AdmissionDenied", &[&a, "that word is forbidden"]).await?;
     before.unchanged(cx, namespace).await?;

@@ -231,9 +231,10 @@ async fn uninstalled(cx: &Context, server: &ChartServer) -> anyhow::Result<()> {
 async fn install_uninstalled(cx: &Context, server: &ChartServer) -> anyhow::Result<()> {
     let namespace = place(cx, server).await?;
     let namespace = namespace.as_str();
-    let rest = |more: &str| format!("  values: {{broken: true}}\n  install: {{remediation: {{{more}}}}}\n");
-    install(cx, namespace, "stays", &rest("retries: 1")).await?;
-    install(cx, namespace, "goes", &rest("remediateLastFailure: true")).await?;
+    let stays = "  values: {broken: true}\n  install: {remediation: {retries: 1}}\n";
+    install(cx, namespace, "stays", stays).await?;
+    let goes = "  values: {broken: true}\n  install: {remediation: {remediateLastFailure: true}}\n";
+    install(cx, namespace, "goes", goes).await?;
     let parts = ["the install failed once", "goes-broken", "the release was uninstalled"];
     let ended = release::stalled(cx, namespace, "goes", "RetriesExceeded", &parts).await?;
     check(&ended, "Remediated", "True", "UninstallSucceeded")?;

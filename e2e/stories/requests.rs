@@ -6,7 +6,6 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 
 use crate::audit::{Audit, AuditMark, counted};
-use crate::chart_server::ChartDir;
 use crate::cluster::Kind;
 use crate::context::Context;
 use crate::operator::USER;
@@ -48,11 +47,7 @@ spec:
 "#;
 
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
-    let namespace = cx.namespace().await?;
-    let charts = ChartDir::new()?;
-    charts.add(NAME, "1.0.0", &[("templates/all.yaml", OBJECTS), ("values.yaml", "greeting: hello\n")])?;
-    let server = charts.serve().await?;
-    release::repository(cx, &namespace, &server).await?;
+    let (namespace, _server) = release::place(cx, NAME, OBJECTS, "greeting: hello\n").await?;
     // The kinds are known and watched from here on, as by every operator that has installed something.
     let no_wait = "  install: {disableWait: true}\n  upgrade: {disableWait: true}\n";
     let yaml = |name: &str| release::yaml(&namespace, name, NAME, "1.x", no_wait);

@@ -7,6 +7,8 @@ mod chart_repository;
 pub mod condition;
 mod duration;
 mod helm_release;
+#[cfg(test)]
+mod stories;
 
 pub use chart_repository::{
     Artifact, ChartRepository, ChartRepositorySpec, ChartRepositoryStatus, LocalSecretReference, Verify,
