@@ -17,6 +17,7 @@ mod failure_classes;
 mod field_manager;
 mod freeze;
 mod harness;
+mod health_checks;
 mod hook_order;
 mod hooks;
 mod hostile_sources;
@@ -88,6 +89,8 @@ pub const ALL: &[Story] = &[
     Story { name: "immutable", needs_operator: true, run: |cx| Box::pin(immutable::run(cx)) },
     // Definitions are skipped, created, replaced, and waited for.
     Story { name: "crd_policies", needs_operator: true, run: |cx| Box::pin(crd_policies::run(cx)) },
+    // Expressions of the spec tell which objects are ready, which have failed, and which are on their way.
+    Story { name: "health_checks", needs_operator: true, run: |cx| Box::pin(health_checks::run(cx)) },
     // What the server would refuse is refused before the first write.
     Story { name: "preflight", needs_operator: true, run: |cx| Box::pin(preflight::run(cx)) },
     // The status and an event tell what a revision changed, and no Secret's value.

@@ -17,7 +17,7 @@ pub use discovery::{Discovery, Kind, Served};
 pub use error::{Class, Error, Retry};
 pub use fence::{Fence, Pass, Refused};
 pub use object::{ObjectRef, is_as_new};
-pub use readiness::{Readiness, pod as pod_readiness, readiness};
+pub use readiness::{Readiness, not_yet_seen, pod as pod_readiness, readiness};
 
 /// An error and its causes in one line, each part once.
 pub fn chain(error: &dyn std::error::Error) -> String {

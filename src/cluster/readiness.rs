@@ -19,15 +19,8 @@ pub enum Readiness {
 
 /// Judges a live object. A Job counts when it is started, unless `jobs` asks for its completion.
 pub fn readiness(object: &Value, jobs: bool) -> Readiness {
-    if object.pointer("/metadata/deletionTimestamp").is_some() {
-        return Readiness::InProgress("is being deleted".to_owned());
-    }
-    let generation = number(object, "/metadata/generation");
-    let observed = number(object, "/status/observedGeneration");
-    if let (Some(generation), Some(observed)) = (generation, observed)
-        && generation != observed
-    {
-        return Readiness::InProgress("its controller has not seen the change yet".to_owned());
+    if let Some(unseen) = not_yet_seen(object) {
+        return unseen;
     }
     if let Some(condition) = condition(object, "Reconciling").filter(|c| c.is("True")) {
         return Readiness::InProgress(condition.text());
@@ -57,6 +50,18 @@ pub fn readiness(object: &Value, jobs: bool) -> Readiness {
             _ => Readiness::Current,
         },
     }
+}
+
+/// What holds for every kind: an object that is being deleted, or whose controller has not seen its generation, is in
+/// progress. None when neither is the case.
+pub fn not_yet_seen(object: &Value) -> Option<Readiness> {
+    if object.pointer("/metadata/deletionTimestamp").is_some() {
+        return Some(Readiness::InProgress("is being deleted".to_owned()));
+    }
+    let generation = number(object, "/metadata/generation")?;
+    let observed = number(object, "/status/observedGeneration")?;
+    (generation != observed)
+        .then(|| Readiness::InProgress("its controller has not seen the change yet".to_owned()))
 }
 
 struct Condition<'a>(&'a Value);

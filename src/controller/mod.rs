@@ -43,7 +43,7 @@ use crate::api::{
     condition,
 };
 use crate::cluster::{Connection, Discovery, Kind};
-use crate::release::{History, SeenHooks, SeenObjects};
+use crate::release::{HealthChecks, History, SeenHooks, SeenObjects};
 use crate::repository::{self, Repositories};
 use first_look::FirstLook;
 pub use lanes::Shares;
@@ -166,6 +166,8 @@ struct Memory {
     is_over: bool,
     /// The history of a release that waits, as it was at the last look.
     history: Option<History>,
+    /// What the spec says about which objects are ready, parsed.
+    health: Option<Arc<HealthChecks>>,
     /// Failures in a row, and of which generation.
     failures: (Option<i64>, u32),
     /// What was last told of a source that does not offer what runs.

@@ -1,11 +1,11 @@
 //! Releases whose objects are on their way: they wait for a change, without a worker.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::store::Key;
 use crate::cluster::{Kind, ObjectRef};
-use crate::release::ReleaseKey;
+use crate::release::{HealthChecks, ReleaseKey};
 
 /// Which release is being worked on for which HelmRelease.
 ///
@@ -19,6 +19,8 @@ struct Parked {
     key: Key,
     /// The revision that the rest is about.
     revision: u32,
+    /// By which expressions objects are judged.
+    health: Arc<HealthChecks>,
     /// Objects that were ready, and did not change since.
     ready: BTreeSet<ObjectRef>,
     /// Objects that were not, at the last look.
@@ -29,12 +31,18 @@ struct Parked {
 
 impl Parking {
     /// Changes of the release's objects wake `key` from now on. Gives back the objects of `revision` that were ready
-    /// at the last look and did not change since.
-    pub fn enter(&self, release: &ReleaseKey, key: &Key, revision: u32) -> BTreeSet<ObjectRef> {
+    /// at the last look, by the same expressions, and did not change since.
+    pub fn enter(
+        &self,
+        release: &ReleaseKey,
+        key: &Key,
+        revision: u32,
+        health: &Arc<HealthChecks>,
+    ) -> BTreeSet<ObjectRef> {
         let mut all = self.lock();
-        let parked = all.entry(place(release)).or_insert_with(|| Parked::new(key, revision));
-        if parked.key != *key || parked.revision != revision {
-            *parked = Parked::new(key, revision);
+        let parked = all.entry(place(release)).or_insert_with(|| Parked::new(key, revision, health));
+        if parked.key != *key || parked.revision != revision || parked.health != *health {
+            *parked = Parked::new(key, revision, health);
         }
         parked.touched.clear();
         parked.ready.clone()
@@ -83,6 +91,14 @@ impl Parking {
         self.lock().get(&(namespace.to_owned(), name.to_owned())).map(|parked| parked.key.clone())
     }
 
+    /// Whether the object is judged by an expression for the release `name` in `namespace`: then every change of it may
+    /// mean something.
+    pub fn judges(&self, namespace: &str, name: &str, object: &ObjectRef) -> bool {
+        let all = self.lock();
+        let parked = all.get(&(namespace.to_owned(), name.to_owned()));
+        parked.is_some_and(|parked| parked.health.judges(&object.group, &object.kind))
+    }
+
     /// An object of the release `name` in `namespace` changed; who waits for it.
     pub fn touch(&self, namespace: &str, name: &str, object: ObjectRef) -> Option<Key> {
         let mut all = self.lock();
@@ -116,10 +132,11 @@ impl Parking {
 }
 
 impl Parked {
-    fn new(key: &Key, revision: u32) -> Self {
+    fn new(key: &Key, revision: u32, health: &Arc<HealthChecks>) -> Self {
         Self {
             key: key.clone(),
             revision,
+            health: Arc::clone(health),
             ready: BTreeSet::new(),
             waits_for: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -136,6 +153,7 @@ mod tests {
     //! Unit: which objects need no further look.
 
     use super::*;
+    use crate::api::HealthCheckExpr;
 
     #[test]
     fn what_changed_is_looked_at_again() {
@@ -148,20 +166,56 @@ mod tests {
             name: name.into(),
         };
         let set = |names: &[&str]| names.iter().map(|name| object(name)).collect::<BTreeSet<_>>();
-        let (parking, key) = (Parking::default(), Key::new("ns", "hr"));
+        let (parking, key, none) = (Parking::default(), Key::new("ns", "hr"), Arc::default());
         assert_eq!(parking.touch("ns", "r", object("a")), None, "nobody waits");
-        assert!(parking.enter(&release, &key, 1).is_empty());
+        assert!(parking.enter(&release, &key, 1, &none).is_empty());
         assert_eq!(parking.touch("ns", "r", object("b")).as_ref(), Some(&key));
         parking.found(&release, set(&["a", "b", "c"]), set(&[]));
-        assert_eq!(parking.enter(&release, &key, 1), set(&["a", "c"]), "b changed while it was looked at");
+        assert_eq!(
+            parking.enter(&release, &key, 1, &none),
+            set(&["a", "c"]),
+            "b changed while it was looked at"
+        );
         parking.found(&release, set(&["a", "b", "c"]), set(&[]));
         parking.touch("ns", "r", object("c"));
-        assert_eq!(parking.enter(&release, &key, 1), set(&["a", "b"]), "c changed after that");
-        assert!(parking.enter(&release, &key, 2).is_empty(), "another revision has other objects");
+        assert_eq!(parking.enter(&release, &key, 1, &none), set(&["a", "b"]), "c changed after that");
+        assert!(parking.enter(&release, &key, 2, &none).is_empty(), "another revision has other objects");
         assert!(parking.touch_anywhere(&object("d")).is_empty(), "nobody waits for it yet");
         assert!(parking.found(&release, set(&[]), set(&["d"])), "it changed during the look");
         assert_eq!(parking.touch_anywhere(&object("d")), std::slice::from_ref(&key));
         parking.leave(&release, &Key::new("ns", "other"));
         assert_eq!(parking.waiting_for("ns", "r"), Some(key));
+    }
+
+    #[tokio::test]
+    async fn what_an_expression_judges_is_looked_at_whatever_changes() {
+        let release = ReleaseKey { name: "r".into(), namespace: "ns".into(), storage_namespace: "ns".into() };
+        let object = |group: &str, kind: &str| ObjectRef {
+            group: group.into(),
+            version: "v1".into(),
+            kind: kind.into(),
+            namespace: "ns".into(),
+            name: "a".into(),
+        };
+        let checks = async |current: &str| {
+            let kind = Some("ConfigMap".to_owned());
+            let expr = HealthCheckExpr {
+                api_version: "v1".into(),
+                kind,
+                current: current.into(),
+                ..HealthCheckExpr::default()
+            };
+            Arc::new(HealthChecks::new(&[expr]).await)
+        };
+        let (parking, key, map) = (Parking::default(), Key::new("ns", "hr"), object("", "ConfigMap"));
+        assert!(!parking.judges("ns", "r", &map), "nobody waits");
+        parking.enter(&release, &key, 1, &checks("true").await);
+        assert!(parking.judges("ns", "r", &map));
+        assert!(!parking.judges("ns", "r", &object("apps", "Deployment")), "it has no expression");
+        assert!(!parking.judges("ns", "other", &map), "that release has no expressions");
+        let ready = BTreeSet::from([map.clone()]);
+        parking.found(&release, ready.clone(), BTreeSet::new());
+        assert_eq!(parking.enter(&release, &key, 1, &checks("true").await), ready);
+        assert!(parking.enter(&release, &key, 1, &checks("false").await).is_empty(), "by another expression");
     }
 }

@@ -41,21 +41,26 @@ impl Operator {
     /// An object that Helm manages changed: the release that waits for it is woken, soon when it need not wait any
     /// longer, and else now and then, to say how far it is.
     pub(super) fn object_touched(&self, kind: &Kind, metadata: &ObjectMeta, noticed: Noticed) {
+        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
+        let release =
+            annotation("meta.helm.sh/release-name").zip(annotation("meta.helm.sh/release-namespace"));
+        let object = identity(kind, metadata);
+        let is_judged =
+            release.is_some_and(|(name, namespace)| self.parking.judges(namespace, name, &object));
         let pause = match noticed {
+            // What was noticed is the verdict of the kind's own rule, not that of the release's expression.
+            _ if is_judged => SETTLE,
             Noticed::Nothing => return,
             Noticed::Progress => PROGRESS_EVERY,
             Noticed::Turn => SETTLE,
         };
-        let annotation = |name: &str| metadata.annotations.as_ref()?.get(name);
-        let (name, namespace) =
-            (annotation("meta.helm.sh/release-name"), annotation("meta.helm.sh/release-namespace"));
-        if let (Some(name), Some(namespace)) = (name, namespace)
-            && let Some(key) = self.parking.touch(namespace, name, identity(kind, metadata))
+        if let Some((name, namespace)) = release
+            && let Some(key) = self.parking.touch(namespace, name, object.clone())
         {
             self.release_queue.add_after(key, pause);
         }
         if watches::is_definition(kind) {
-            let waiting = self.parking.touch_anywhere(&identity(kind, metadata));
+            let waiting = self.parking.touch_anywhere(&object);
             waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
         }
     }

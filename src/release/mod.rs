@@ -20,6 +20,7 @@ mod draft;
 mod error;
 mod execute;
 mod facts;
+mod health;
 mod history;
 mod hook;
 mod inquiry;
@@ -43,6 +44,7 @@ mod uninstall;
 mod wait;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -62,6 +64,7 @@ pub use execute::{Outcome, execute, resume_hooks, resume_wait};
 pub use facts::{
     Action, Attempt, ChartFacts, Facts, Failure, HookFacts, Remedy, RetryFact, RunningHook, Tested,
 };
+pub use health::HealthChecks;
 pub use history::History;
 pub use hook::{HOOK_LABEL, SeenHooks};
 pub use live::{Live, LiveObject, live};
@@ -231,6 +234,8 @@ pub struct Release<'a> {
     pub policy: &'a Policy,
     /// For whom.
     pub owner: &'a Owner,
+    /// Which objects are ready, where the spec says so.
+    pub health: &'a Arc<HealthChecks>,
     /// How hooks ended.
     pub hooks: &'a SeenHooks,
     /// The field manager under which objects are applied.

@@ -64,7 +64,10 @@ pub(super) async fn check(
     let jobs = cx.policy.wait_for_jobs;
     let (nothing, none) = (BTreeMap::new(), BTreeSet::new());
     let (known, ready) = if is_over { (&nothing, &none) } else { (known, ready) };
-    let due = |object: &ObjectRef| !is_ready_at_once(&object.group, &object.kind) && !ready.contains(object);
+    let due = |object: &ObjectRef| {
+        let (group, kind) = (&object.group, &object.kind);
+        (cx.health.judges(group, kind) || !is_ready_at_once(group, kind)) && !ready.contains(object)
+    };
     let objects: Vec<&Planned> = plan.objects().filter(|p| due(&p.object)).collect();
     let looks = objects.iter().map(|planned| look(cx, planned, known, jobs, is_over)).collect();
     let found = bounded_until_refused(looks).await?;
@@ -83,13 +86,18 @@ async fn look(
     jobs: bool,
     is_over: bool,
 ) -> Result<Readiness, Error> {
-    if let Some(live) = known.get(&planned.object) {
-        return Ok(judge(Some(live), jobs));
+    let object = &planned.object;
+    if let Some(live) = known.get(object) {
+        return Ok(judge(cx, object, Some(live), jobs).await);
     }
-    if let Some(told) = believed(cx.objects.readiness_of(&planned.object, jobs), is_over) {
+    // What the watch tells was judged without the expressions of this release.
+    let told =
+        || cx.objects.readiness_of(object, jobs).filter(|_| !cx.health.judges(&object.group, &object.kind));
+    if let Some(told) = believed(told(), is_over) {
         return Ok(told);
     }
-    Ok(judge(read(cx, &planned.kind, &planned.object).await?.as_ref(), jobs))
+    let live = read(cx, &planned.kind, object).await?;
+    Ok(judge(cx, object, live.as_ref(), jobs).await)
 }
 
 /// What a watch tells, where it may be believed: what fails a release is read first.
@@ -97,11 +105,12 @@ fn believed(told: Option<Readiness>, is_over: bool) -> Option<Readiness> {
     told.filter(|told| !is_over && !matches!(told, Readiness::Failed(_)))
 }
 
-fn judge(live: Option<&LiveObject>, jobs: bool) -> Readiness {
-    live.map_or_else(
-        || Readiness::InProgress("is gone: somebody deleted it".to_owned()),
-        |live| readiness(live.value(), jobs),
-    )
+async fn judge(cx: &Release<'_>, object: &ObjectRef, live: Option<&LiveObject>, jobs: bool) -> Readiness {
+    let Some(live) = live else {
+        return Readiness::InProgress("is gone: somebody deleted it".to_owned());
+    };
+    let judged = cx.health.judge(&object.group, &object.kind, live).await;
+    judged.unwrap_or_else(|| readiness(live.value(), jobs))
 }
 
 fn verdict(judged: Vec<(ObjectRef, Readiness)>) -> Verdict {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod chart;
+mod health;
 mod status;
 mod target;
 
@@ -16,6 +17,7 @@ pub use actions::{
     TestFilter, Uninstall, Upgrade, UpgradeRemediation,
 };
 pub use chart::{ChartReference, OnDigestChange, RepositoryReference, ValuesKind, ValuesReference};
+pub use health::HealthCheckExpr;
 pub use status::{
     Changes, HelmReleaseStatus, InventoryEntry, ObjectChange, PlanStatus, RevisionStatus, TestStatus,
 };
@@ -122,6 +124,10 @@ pub struct HelmReleaseSpec {
     /// How the release is removed.
     #[serde(default)]
     pub uninstall: Uninstall,
+    /// How objects tell whether they are ready, where their kinds have no rule or another one is wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub health_check_exprs: Vec<HealthCheckExpr>,
     /// What happens when another manager owns a field that the chart sets.
     #[serde(default)]
     pub conflicts: Conflicts,

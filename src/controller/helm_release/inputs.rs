@@ -1,5 +1,6 @@
 //! resolve and dereference: what a release is made of.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pintle_helm::values::Values;
@@ -12,6 +13,7 @@ use crate::cluster::{Retry, TenantClient, chain};
 use crate::controller::dereference;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
+use crate::release::HealthChecks;
 use crate::repository::ResolvedChart;
 
 /// A repository that was not asked yet wakes its releases; this is for the case that it cannot.
@@ -41,6 +43,25 @@ impl Work<'_> {
         };
         self.redactions = redactions;
         Ok(Inputs { chart, values, sources })
+    }
+
+    /// Parses what the spec says about which objects are ready, once for each spec.
+    pub(super) async fn learn_health(&mut self) -> Result<(), Failure> {
+        let exprs = &self.object.spec.health_check_exprs;
+        if exprs.is_empty() {
+            return Ok(());
+        }
+        let uid = self.object.metadata.uid.as_ref();
+        let known = self.operator.remember(self.key, uid, |memory| memory.health.clone());
+        self.health = match known.filter(|known| known.is_of(exprs)) {
+            Some(known) => known,
+            None => Arc::new(HealthChecks::new(exprs).await),
+        };
+        self.operator.remember(self.key, uid, |memory| memory.health = Some(Arc::clone(&self.health)));
+        match self.health.problem() {
+            Some(problem) => Err(Failure::new(Reason::InvalidSpec, Retry::OnChange, problem)),
+            None => Ok(()),
+        }
     }
 
     /// Reads the Secrets of `valuesFrom` for what must not be told, where the values themselves are not needed.

@@ -17,6 +17,7 @@ mod rivals;
 mod source;
 mod suspend;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -36,8 +37,8 @@ use crate::api::{FORCE_AT, HelmRelease, InventoryEntry, OnTargetChange, RESET_AT
 use crate::cluster::masking::Redactions;
 use crate::cluster::{Retry, TenantClient};
 use crate::release::{
-    self, Action, Decision, Desired, History, Observation, Owner, Policy, Release, ReleaseKey, ReleaseState,
-    Remedies,
+    self, Action, Decision, Desired, HealthChecks, History, Observation, Owner, Policy, Release, ReleaseKey,
+    ReleaseState, Remedies,
 };
 use crate::repository::Verified;
 
@@ -92,6 +93,8 @@ pub(super) struct Work<'a> {
     pub(super) object: &'a HelmRelease,
     pub(super) target: Target,
     redactions: Redactions,
+    /// Which objects are ready, where the spec says so.
+    health: Arc<HealthChecks>,
     /// The signatures of the chart, once it is resolved.
     verified: Option<Vec<Verified>>,
     /// That the source does not offer what runs and is kept.
@@ -115,8 +118,8 @@ impl Account {
 impl<'a> Work<'a> {
     /// A look at `object`, which is the one of `key`.
     pub(super) fn new(operator: &'a Operator, key: &'a Key, object: &'a HelmRelease) -> Self {
-        let redactions = Redactions::default();
-        Self { operator, key, object, target: object.target(), redactions, verified: None, notice: None }
+        let (target, redactions, health) = (object.target(), Redactions::default(), Arc::default());
+        Self { operator, key, object, target, redactions, health, verified: None, notice: None }
     }
 }
 
@@ -156,6 +159,9 @@ impl Work<'_> {
     /// The pipeline: resolve → dereference → observe → assess → decide, and then what was decided.
     async fn forward(&mut self, client: &TenantClient) -> Account {
         let (key, owner) = (ReleaseKey::from(&self.target), self.owner());
+        if let Err(failure) = self.learn_health().await {
+            return self.without_inputs(client, &key, &owner, Verdict::Failed(failure)).await;
+        }
         let inputs = match self.held() {
             Some(_) => None,
             None => match self.inputs(client).await {
@@ -440,6 +446,7 @@ impl Work<'_> {
             key,
             policy,
             owner,
+            health: &self.health,
             hooks,
             field_manager,
             may_have_parts,

@@ -56,7 +56,7 @@ impl Work<'_> {
     ) -> Result<Verdict, Failure> {
         let policy = Policy::of_tests(&self.object.spec);
         let cx = &Release { policy: &policy, ..*cx };
-        self.operator.parking.enter(cx.key, self.key, number);
+        self.operator.parking.enter(cx.key, self.key, number, &self.health);
         let outcome = match release::test(cx, history, number, &self.object.spec.test).boxed().await {
             // Before it is stored: the status shows the record's message as it is.
             Outcome::Failed { mut error } => {

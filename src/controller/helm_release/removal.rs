@@ -52,7 +52,7 @@ impl Work<'_> {
         };
         self.watch_inventory().await;
         let revision = history.latest().map_or(0, |r| r.number);
-        self.operator.parking.enter(key, self.key, revision);
+        self.operator.parking.enter(key, self.key, revision, &self.health);
         let was_ours = self.last_status().is_some_and(|s| s.target.is_some());
         match release::uninstall(&cx, &mut history, was_ours, remedy).boxed().await {
             Outcome::Parked { waiting, deadline, .. } => {

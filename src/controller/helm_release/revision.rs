@@ -195,7 +195,7 @@ impl Work<'_> {
         let action = facts.action;
         let policy = Policy::new(&self.object.spec, action);
         let cx = &Release { policy: &policy, ..*cx };
-        let ready = self.operator.parking.enter(cx.key, self.key, number);
+        let ready = self.operator.parking.enter(cx.key, self.key, number, &self.health);
         match release::resume_hooks(cx, history, number, &manifest).boxed().await {
             Some(Outcome::Parked { waiting, deadline, .. }) => {
                 return Ok(Verdict::Waiting { waiting, deadline, begun: facts.started_at, inventory: None });
@@ -295,7 +295,7 @@ impl Work<'_> {
 
     /// Changes of the release's objects wake it from here on.
     pub(super) fn wait_for(&self, key: &ReleaseKey, revision: u32, plan: &Plan) {
-        self.operator.parking.enter(key, self.key, revision);
+        self.operator.parking.enter(key, self.key, revision, &self.health);
         self.watch(plan);
     }
 
