@@ -71,6 +71,22 @@ metadata:
   annotations: {helm.sh/hook: pre-install}
 "#;
 
+/// A hook that defines a kind whose name another definition has.
+const RIVAL: &str = r#"
+{{- $group := printf "%s.example.com" .Release.Namespace }}
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: others.{{ $group }}
+  annotations: {helm.sh/hook: pre-install}
+spec:
+  group: {{ $group }}
+  scope: Namespaced
+  names: {kind: Gadget, plural: others}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+"#;
+
 fn charts() -> anyhow::Result<ChartDir> {
     let charts = ChartDir::new()?;
     let fate = "{{ .Values.fate }}";
@@ -86,6 +102,7 @@ fn charts() -> anyhow::Result<ChartDir> {
     files.push(("values.yaml", "greeting: hello\nfate: \"\"\n"));
     charts.add("hooked", "1.0.0", &files)?;
     charts.add("defining", "1.0.0", &[("templates/all.yaml", DEFINING)])?;
+    charts.add("rival", "1.0.0", &[("templates/all.yaml", RIVAL)])?;
     Ok(charts)
 }
 
@@ -100,6 +117,10 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
     release::ready_at(cx, &namespace, "gadget", 1).await?;
     let kind = format!("gadgets.{namespace}.example.com");
     cx.cluster().kubectl(&["get", &kind, "gadget", "-n", &namespace]).await?;
+    // A definition that will never be served has failed, as any hook.
+    cx.cluster().apply_yaml(&release::yaml(&namespace, "rival", "rival", "1.0.0", "")).await?;
+    let message = ["pre-install hook CustomResourceDefinition", "Gadget", "already in use"];
+    release::failed(cx, &namespace, "rival", "HookFailed", &message).await?;
     Ok(())
 }
 

@@ -26,8 +26,6 @@ use crate::telemetry::failpoint::Failpoint;
 
 /// A wait is recorded when the action has taken this long.
 const RECORDED_AFTER: SignedDuration = SignedDuration::from_secs(2);
-/// A definition that a hook makes has to be served within this time.
-const ESTABLISHED_WITHIN: Duration = Duration::from_secs(60);
 /// The plan's view of an object counts as young for this long.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -384,38 +382,6 @@ fn named(mut error: Error, plan: &Plan) -> Error {
         error.reason = plan.action.failed();
     }
     error
-}
-
-/// Waits until a definition is served.
-///
-/// # Errors
-/// It never will be, or is not in time.
-pub(super) async fn until_established(
-    cx: &Release<'_>,
-    kind: &Kind,
-    object: &ObjectRef,
-    source: &str,
-) -> Result<(), Error> {
-    let deadline = after(ESTABLISHED_WITHIN);
-    let failed = |text: &str, retry| {
-        let message = format!("{object} ({source}) is not served: {text}");
-        Error::new(Reason::WaitTimeout, retry, message).about(object)
-    };
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let live = read(cx, kind, object).await?;
-        let text = match live.as_ref().map(|live| readiness(live.value(), false)) {
-            Some(Readiness::Current) => return Ok(()),
-            Some(Readiness::Failed(text)) => return Err(failed(&text, Retry::OnChange)),
-            Some(Readiness::InProgress(text)) => text,
-            None => "it is gone".to_owned(),
-        };
-        if Timestamp::now() >= deadline {
-            return Err(failed(&text, Retry::Soon));
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
 }
 
 fn not_established(planned: &Planned, text: &str) -> Error {

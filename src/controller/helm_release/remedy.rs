@@ -67,7 +67,8 @@ impl Work<'_> {
         };
         release::conclude_tests(cx, history, number, &outcome).boxed().await?;
         match outcome {
-            Outcome::Parked { waiting, deadline, .. } => {
+            Outcome::Parked { waiting, deadline, ready, .. } => {
+                self.park(cx.key, ready, &waiting);
                 let facts = history.find(number).and_then(|r| r.facts.as_ref());
                 let begun = facts.and_then(|f| Some(f.running.as_ref()?.started_at));
                 let inventory = self.missed_inventory(cx, history).await;

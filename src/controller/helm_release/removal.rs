@@ -55,7 +55,8 @@ impl Work<'_> {
         self.operator.parking.enter(key, self.key, revision, &self.health);
         let was_ours = self.last_status().is_some_and(|s| s.target.is_some());
         match release::uninstall(&cx, &mut history, was_ours, remedy).boxed().await {
-            Outcome::Parked { waiting, deadline, .. } => {
+            Outcome::Parked { waiting, deadline, ready, .. } => {
+                self.park(key, ready, &waiting);
                 for (object, _) in &waiting {
                     if let Ok(kind) = self.operator.discovery.kind(object).await {
                         self.operator.kinds.ensure(&kind);

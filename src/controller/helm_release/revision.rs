@@ -1,5 +1,6 @@
 //! plan → begin → execute → conclude: the way of one revision.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -9,7 +10,7 @@ use tracing::info;
 
 use super::{Inputs, Work, is_ready};
 use crate::api::{APPROVE, Approval, Reason, ValuesKind, condition};
-use crate::cluster::Retry;
+use crate::cluster::{Kind, ObjectRef, Retry};
 use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
@@ -198,6 +199,7 @@ impl Work<'_> {
         let ready = self.operator.parking.enter(cx.key, self.key, number, &self.health);
         match release::resume_hooks(cx, history, number, &manifest).boxed().await {
             Some(Outcome::Parked { waiting, deadline, .. }) => {
+                self.park(cx.key, ready, &waiting);
                 return Ok(Verdict::Waiting { waiting, deadline, begun: facts.started_at, inventory: None });
             }
             Some(ended) => return self.conclude(cx, history, number, ended, &Plan::default()).await,
@@ -242,10 +244,7 @@ impl Work<'_> {
         let inventory = release::inventory(plan);
         match outcome {
             Outcome::Parked { waiting, deadline, ready, warnings } => {
-                let waits_for = waiting.iter().map(|(object, _)| object.clone()).collect();
-                if self.operator.parking.found(cx.key, ready, waits_for) {
-                    self.operator.release_queue.add(self.key.clone());
-                }
+                self.park(cx.key, ready, &waiting);
                 self.warn_of(&warnings).await;
                 let begun = history.find(number).and_then(|r| r.facts.as_ref()?.started_at);
                 Ok(Verdict::Waiting { waiting, deadline, begun, inventory: Some(inventory) })
@@ -297,6 +296,22 @@ impl Work<'_> {
     pub(super) fn wait_for(&self, key: &ReleaseKey, revision: u32, plan: &Plan) {
         self.operator.parking.enter(key, self.key, revision, &self.health);
         self.watch(plan);
+    }
+
+    /// Changes of these objects are looked at from here on, and those that came during the look that found them as they are.
+    pub(super) fn park(&self, key: &ReleaseKey, ready: BTreeSet<ObjectRef>, waiting: &[(ObjectRef, String)]) {
+        let waits_for: BTreeSet<ObjectRef> = waiting.iter().map(|(object, _)| object.clone()).collect();
+        // A definition that a hook makes is no object of the plan. The first list of its kind wakes who waits for one.
+        let definition = Kind::definition();
+        let is_definition =
+            |object: &ObjectRef| object.group == definition.group && object.kind == definition.kind;
+        let waits_for_definition = waits_for.iter().any(is_definition);
+        if self.operator.parking.found(key, ready, waits_for) {
+            self.operator.release_queue.add(self.key.clone());
+        }
+        if waits_for_definition {
+            self.operator.kinds.ensure(&definition);
+        }
     }
 
     /// The kinds of the plan's objects are watched from here on.

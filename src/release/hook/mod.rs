@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 
 use pintle_helm::manifest::{DeletePolicy, Hook, HookEvent, OutputLogPolicy};
 
-use super::execute::until_established;
 use super::facts::{Facts, HookFacts, RunningHook};
 use super::inquiry::{Inquiry, indented};
 use super::live::read;
@@ -25,7 +24,7 @@ use super::plan::place;
 use super::targets::identify;
 use super::{Error, History, LiveObject, Outcome, Release};
 use crate::api::{DeletionPropagation, Reason};
-use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, pod_readiness};
+use crate::cluster::{ApplyOptions, Class, Kind, ObjectRef, Readiness, Retry, pod_readiness, readiness};
 
 pub use seen::SeenHooks;
 
@@ -219,9 +218,15 @@ async fn run(
             }
         };
         let recorded = recorded.filter(|r| live.uid() == Some(r.uid.as_str()));
-        let deadline = recorded.map_or_else(|| deadline(cx, &live), |r| r.deadline);
+        let deadline = match recorded {
+            Some(recorded) => recorded.deadline,
+            // It may be there since long before this run.
+            None if is_crd(hook) => super::draft::after(cx.policy.timeout),
+            None => deadline(cx, &live),
+        };
         match state(live.value()) {
-            HookState::Succeeded if is_crd(hook) => served(cx, hook, &target).await?,
+            // A definition is served now: the next hook may be an object of it.
+            HookState::Succeeded if is_crd(hook) => drop(cx.discovery.refresh(Duration::ZERO).await?),
             HookState::Succeeded => {
                 if hook.output_log_policies.contains(&OutputLogPolicy::HookSucceeded) {
                     outputs.push(Inquiry::new(cx, history, number).output(live.value()).await);
@@ -250,13 +255,6 @@ async fn run(
     }
     outputs.retain(|output| !output.is_empty());
     Ok(Ran::Done(outputs.join("\n")))
-}
-
-/// A definition is served before the next hook runs, which may be an object of it.
-async fn served(cx: &Release<'_>, hook: &Hook, target: &HookObject) -> Result<(), Error> {
-    until_established(cx, &target.kind, &target.object, &hook.path).await?;
-    cx.discovery.refresh(Duration::ZERO).await?;
-    Ok(())
 }
 
 fn failed(event: HookEvent, hook: &Hook, target: &HookObject, text: &str) -> Error {
@@ -376,7 +374,8 @@ fn deadline(cx: &Release<'_>, created: &LiveObject) -> Timestamp {
     at.and_then(|at| at.checked_add(span).ok()).unwrap_or_else(|| super::draft::after(cx.policy.timeout))
 }
 
-/// Whether a run is over: Pods and Jobs are waited for, everything else is done when it exists.
+/// Whether a run is over: Pods and Jobs are waited for until they end, definitions until they are served, everything else
+/// is done when it exists.
 fn state(live: &Value) -> HookState {
     let condition = |type_: &str| {
         let conditions = live.pointer("/status/conditions")?.as_array()?;
@@ -400,6 +399,11 @@ fn state(live: &Value) -> HookState {
                 _ => HookState::Failed("the pod failed".to_owned()),
             },
             _ => HookState::Running,
+        },
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => match readiness(live, false) {
+            Readiness::Current => HookState::Succeeded,
+            Readiness::Failed(text) => HookState::Failed(text),
+            Readiness::InProgress(_) => HookState::Running,
         },
         _ => HookState::Succeeded,
     }
@@ -471,7 +475,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pods_and_jobs_run() {
+    fn only_pods_jobs_and_definitions_run() {
         let object = |api_version: &str, kind: &str, rest: Value| {
             let mut object = json!({"apiVersion": api_version, "kind": kind});
             object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
@@ -512,6 +516,29 @@ mod tests {
                 "a failed Pod",
                 object("v1", "Pod", json!({"status": {"phase": "Failed"}})),
                 failed("the pod failed"),
+            ),
+            (
+                "a definition that is not served yet",
+                object("apiextensions.k8s.io/v1", "CustomResourceDefinition", json!({})),
+                HookState::Running,
+            ),
+            (
+                "one that is",
+                object(
+                    "apiextensions.k8s.io/v1",
+                    "CustomResourceDefinition",
+                    job(json!([{"type": "Established", "status": "True"}])),
+                ),
+                HookState::Succeeded,
+            ),
+            (
+                "one whose names another one has",
+                object(
+                    "apiextensions.k8s.io/v1",
+                    "CustomResourceDefinition",
+                    job(json!([{"type": "NamesAccepted", "status": "False", "reason": "PluralConflict"}])),
+                ),
+                failed("PluralConflict"),
             ),
         ] {
             assert_eq!(state(&live), want, "{name}");
