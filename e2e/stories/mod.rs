@@ -34,6 +34,7 @@ mod options;
 mod plan;
 mod policies;
 mod preflight;
+mod refused_watch;
 mod remediation;
 mod removed_version;
 mod renamed;
@@ -85,6 +86,8 @@ pub const ALL: &[Story] = &[
     Story { name: "isolation", needs_operator: false, run: |cx| Box::pin(isolation::run(cx)) },
     // A plan is done when it is approved, and no other one. It has a control plane of its own.
     Story { name: "approval", needs_operator: false, run: |cx| Box::pin(approval::run(cx)) },
+    // The operator may not watch a kind any more, and then may again. It has a control plane of its own.
+    Story { name: "refused_watch", needs_operator: false, run: |cx| Box::pin(refused_watch::run(cx)) },
     // A field that cannot be changed is refused, or its object made anew.
     Story { name: "immutable", needs_operator: true, run: |cx| Box::pin(immutable::run(cx)) },
     // Definitions are skipped, created, replaced, and waited for.

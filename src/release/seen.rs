@@ -153,6 +153,11 @@ impl SeenObjects {
         noticed
     }
 
+    /// Whether the objects of a kind are watched, and the watch does not tell of them now: it is refused, or just beginning.
+    pub fn is_blind_to(&self, object: &ObjectRef) -> bool {
+        self.lock().get(&kind_of(object)).is_some_and(|of_kind| !of_kind.is_listed)
+    }
+
     /// How the object stands; none when the watch does not tell, or not yet of what was applied last.
     pub(super) fn readiness_of(&self, object: &ObjectRef, jobs: bool) -> Option<Readiness> {
         self.with(object, |seen, of_kind| {
@@ -377,6 +382,7 @@ mod tests {
     #[test]
     fn nothing_is_known_while_a_kind_is_listed() {
         let (a, b, content) = (object("a"), object("b"), json!({}));
+        assert!(!SeenObjects::default().is_blind_to(&a), "its kind is not watched here");
         let unwatched = SeenObjects::default();
         unwatched.prove(&a, &live("a", "u", "1"), &content);
         assert!(!unwatched.is_proven(&a, &content), "its kind is not watched");
@@ -386,7 +392,9 @@ mod tests {
         let seen = listed();
         seen.prove(&a, &live("a", "u", "1"), &content);
         seen.prove(&b, &live("b", "u", "1"), &content);
+        assert!(!seen.is_blind_to(&a));
         seen.list_begins(&kind());
+        assert!(seen.is_blind_to(&a), "its watch was refused, and begins anew");
         see(&seen, &live("a", "u", "1"), false);
         assert!(!seen.is_proven(&a, &content) && seen.marks_of(&a).is_none());
         seen.list_ends(&kind());

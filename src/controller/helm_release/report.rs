@@ -17,6 +17,8 @@ use crate::telemetry::failpoint::Failpoint;
 
 /// An action that takes longer than this is told of before it ends.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+/// What is waited for is looked at so often while no watch tells of it, because the operator may not have one.
+const BLIND_PAUSE: Duration = Duration::from_secs(10);
 
 impl Work<'_> {
     pub(super) async fn event(&self, good: bool, reason: Reason, note: &str) {
@@ -94,7 +96,10 @@ impl Work<'_> {
         match verdict {
             Verdict::Settled { .. } | Verdict::Done { .. } => Requeue::After(jitter(interval)),
             Verdict::Again(after) => Requeue::After(*after),
-            Verdict::Waiting { deadline, .. } => Requeue::After(until(*deadline)),
+            Verdict::Waiting { waiting, deadline, .. } => {
+                let is_blind = waiting.iter().any(|(object, _)| self.operator.objects.is_blind_to(object));
+                Requeue::After(if is_blind { until(*deadline).min(BLIND_PAUSE) } else { until(*deadline) })
+            }
             Verdict::Awaiting { .. } => Requeue::After(jitter(interval)),
             Verdict::Failed(failure) => failure.requeue(failures, interval),
         }
