@@ -12,8 +12,8 @@
 
 mod checker;
 mod docs;
-mod fault;
-mod faultproxy;
+pub mod fault;
+pub mod faultproxy;
 mod judge;
 mod scenario;
 mod stream;

@@ -42,6 +42,7 @@ mod repository_options;
 mod requests;
 mod restarts;
 mod side_by_side;
+mod silent_watch;
 mod slow_hooks;
 mod values;
 mod versions;
@@ -88,6 +89,8 @@ pub const ALL: &[Story] = &[
     Story { name: "approval", needs_operator: false, run: |cx| Box::pin(approval::run(cx)) },
     // The operator may not watch a kind any more, and then may again. It has a control plane of its own.
     Story { name: "refused_watch", needs_operator: false, run: |cx| Box::pin(refused_watch::run(cx)) },
+    // What watches keep silent of is not built upon where it would do harm. It has a control plane of its own.
+    Story { name: "silent_watch", needs_operator: false, run: |cx| Box::pin(silent_watch::run(cx)) },
     // A field that cannot be changed is refused, or its object made anew.
     Story { name: "immutable", needs_operator: true, run: |cx| Box::pin(immutable::run(cx)) },
     // Definitions are skipped, created, replaced, and waited for.
