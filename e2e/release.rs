@@ -257,8 +257,10 @@ impl Snapshot {
         let (Some(audit), Some(mark)) = (cx.audit(), self.mark) else { return Ok(()) };
         let mut writes = audit.writes_since(mark, USER, namespace).await?;
         let mut allowed = vec!["helmreleases", "helmreleases/status", "chartrepositories/status", "events"];
-        if except.iter().any(|prefix| prefix.starts_with("Secret/")) {
-            allowed.push("secrets");
+        for (kind, plural) in [("Secret/", "secrets"), ("ConfigMap/", "configmaps")] {
+            if except.iter().any(|prefix| prefix.starts_with(kind)) {
+                allowed.push(plural);
+            }
         }
         writes.retain(|write| !allowed.contains(&write.resource.as_str()));
         ensure!(writes.is_empty(), "the operator wrote:\n{}", counted(&writes));
