@@ -103,7 +103,8 @@ pub(crate) enum Special {
     Len,
 }
 
-/// A function and its name, shared by all templates that call it.
+/// A function and its name.
+#[derive(Clone, Copy)]
 pub(crate) struct NamedFunc {
     pub(crate) name: &'static str,
     pub(crate) func: Func,
@@ -111,7 +112,12 @@ pub(crate) struct NamedFunc {
 
 /// Name → function.
 #[derive(Clone, Default)]
-pub struct Funcs(HashMap<&'static str, Arc<NamedFunc>, BuildHasherDefault<Fnv>>);
+pub struct Funcs {
+    /// Where each is in the table.
+    names: HashMap<&'static [u8], u32, BuildHasherDefault<Fnv>>,
+    /// What parsed templates hold; it may have functions that were removed later.
+    table: Arc<Vec<NamedFunc>>,
+}
 
 /// FNV-1a: every call in a template looks its function up, and nobody from outside puts names into the table.
 #[derive(Clone)]
@@ -128,6 +134,10 @@ impl Hasher for Fnv {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
+    }
+
+    fn write_usize(&mut self, length: usize) {
+        self.0 = (self.0 ^ length as u64).wrapping_mul(0x0100_0000_01b3);
     }
 
     fn finish(&self) -> u64 {
@@ -147,27 +157,34 @@ impl Funcs {
     }
 
     fn add(&mut self, name: &'static str, signature: Signature, call: Call, special: Special) {
-        self.0.insert(name, Arc::new(NamedFunc { name, func: Func { signature, call, special } }));
+        let table = Arc::make_mut(&mut self.table);
+        self.names.insert(name.as_bytes(), table.len() as u32);
+        table.push(NamedFunc { name, func: Func { signature, call, special } });
     }
 
     /// Removes a function, as Helm does with `env`.
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.names.remove(name.as_bytes());
     }
 
     /// Looks a function up.
     pub fn get(&self, name: &str) -> Option<&Func> {
-        self.0.get(name).map(|named| &named.func)
+        self.table.get(self.find(name.as_bytes())? as usize).map(|named| &named.func)
     }
 
-    /// Looks a function up, for a tree to hold.
-    pub(crate) fn get_shared(&self, name: &str) -> Option<&Arc<NamedFunc>> {
-        self.0.get(name)
+    /// Where a function is in [`Funcs::table`].
+    pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// The functions, for trees to hold.
+    pub(crate) fn table(&self) -> &Arc<Vec<NamedFunc>> {
+        &self.table
     }
 
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.0.keys().copied()
+        self.names.values().filter_map(|index| Some(self.table.get(*index as usize)?.name))
     }
 
     /// Go's own functions: `and or not len index slice print printf println html js urlquery call` and the comparisons.

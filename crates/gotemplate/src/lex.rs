@@ -1,7 +1,8 @@
 //! Cuts a template's text into tokens, as Go's `text/template/parse/lex.go`.
 //!
 //! Tokens are ranges of the text, so that they can be copied; the message of the one error token is kept in the
-//! lexer. Trimming (`{{-`, `-}}`) happens here: the parser never sees the white space.
+//! lexer. Trimming (`{{-`, `-}}`) happens here: the parser never sees the white space. Nor are there tokens for the
+//! space in an action, as in Go: whether there is some before a token is all that matters.
 //!
 //! Follows Go's source closely: Copyright 2011 The Go Authors, BSD-style licence (see the repository's NOTICE).
 
@@ -27,7 +28,6 @@ pub(crate) enum TokenKind {
     RawString,
     RightDelim,
     RightParen,
-    Space,
     String,
     Text,
     Variable,
@@ -69,6 +69,8 @@ fn keyword(word: &[u8]) -> Option<TokenKind> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
     pub kind: TokenKind,
+    /// Whether there is space before it, in an action.
+    pub spaced: bool,
     /// Where it starts, in bytes.
     pub start: u32,
     /// Where it ends.
@@ -78,7 +80,7 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) fn new(kind: TokenKind, start: usize, end: usize) -> Self {
         let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { kind, start: narrow(start), end: narrow(end) }
+        Self { kind, spaced: false, start: narrow(start), end: narrow(end) }
     }
 
     /// Its bytes.
@@ -119,6 +121,7 @@ pub(crate) struct Lexer<'t> {
     at_eof: bool,
     paren_depth: usize,
     inside_action: bool,
+    spaced: bool,
     /// `break` and `continue` are keywords only if no functions have these names.
     pub break_ok: bool,
     pub continue_ok: bool,
@@ -135,6 +138,7 @@ impl<'t> Lexer<'t> {
             at_eof: false,
             paren_depth: 0,
             inside_action: false,
+            spaced: false,
             break_ok: true,
             continue_ok: true,
             error: String::new(),
@@ -191,7 +195,7 @@ impl<'t> Lexer<'t> {
 
     #[inline]
     fn emit(&mut self, kind: TokenKind) -> Token {
-        let token = Token::new(kind, self.start, self.pos);
+        let token = Token { spaced: self.spaced, ..Token::new(kind, self.start, self.pos) };
         self.start = self.pos;
         token
     }
@@ -225,6 +229,7 @@ impl<'t> Lexer<'t> {
 
     /// Text up to a left delimiter, or the delimiter itself.
     fn lex_text(&mut self) -> Token {
+        self.spaced = false;
         loop {
             let Some(offset) = find(self.rest(), LEFT_DELIM) else {
                 self.pos = self.text.len().max(self.pos);
@@ -322,6 +327,14 @@ impl<'t> Lexer<'t> {
     }
 
     fn lex_inside_action(&mut self) -> Token {
+        let spaces = self.spaces();
+        self.pos += spaces;
+        if spaces > 0 && self.rest().starts_with(b"-}}") {
+            // The last space belongs to the delimiter.
+            self.pos -= 1;
+        }
+        self.spaced = self.pos > self.start;
+        self.start = self.pos;
         let Some(&byte) = self.text.get(self.pos) else { return self.fail("unclosed action") };
         match byte {
             b'}' | b' ' | b'\t' | b'\r' | b'\n' if self.at_right_delim().0 => {
@@ -331,7 +344,6 @@ impl<'t> Lexer<'t> {
                     self.fail("unclosed left paren")
                 };
             }
-            b' ' | b'\t' | b'\r' | b'\n' => return self.lex_space(),
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => return self.lex_identifier(),
             b'+' | b'-' | b'0'..=b'9' => return self.lex_number(),
             0x80.. => return self.lex_rune(),
@@ -380,19 +392,6 @@ impl<'t> Lexer<'t> {
     fn lex_rune(&mut self) -> Token {
         let (rune, _) = unicode::decode(self.rest());
         if is_alphanumeric(rune) { self.lex_identifier() } else { self.unrecognized(rune) }
-    }
-
-    fn lex_space(&mut self) -> Token {
-        let spaces = self.spaces();
-        self.pos += spaces;
-        // Go: a trimming right delimiter begins with a space, so the last one may belong to it.
-        if self.text.get(self.pos) == Some(&b'-') && self.slice(self.pos + 1, self.pos + 3) == RIGHT_DELIM {
-            self.pos -= 1;
-            if spaces == 1 {
-                return self.lex_right_delim();
-            }
-        }
-        self.emit(TokenKind::Space)
     }
 
     fn lex_identifier(&mut self) -> Token {

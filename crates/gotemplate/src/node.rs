@@ -4,11 +4,12 @@
 //! nodes: functions are resolved, variables are slots of the frame, constants are converted. Every node knows
 //! its position and can print itself, because error messages show it.
 //!
-//! Names and texts are [`Span`]s of the tree's text: a chart may have a hundred thousand of them, and each would be
-//! allocated to be compared with a key or to be copied.
+//! A chart may have a hundred thousand nodes, so that none of them is an allocation: names and texts are [`Span`]s of
+//! the text, and the parts of all trees of a file lie in a few vectors, where a list is a range ([`List`]) and a
+//! child an index ([`Id`]). Nearly all of them are plain data, which costs nothing to drop.
 
-use std::ops::Deref;
-use std::slice;
+use std::marker::PhantomData;
+use std::ops::Index;
 use std::sync::Arc;
 
 use crate::bytes::Bytes;
@@ -16,8 +17,8 @@ use crate::funcs::NamedFunc;
 use crate::printf;
 use crate::unicode;
 
-/// A piece of a tree's text; texts of 4 GiB do not exist.
-#[derive(Clone, Copy)]
+/// A piece of a file's text; texts of 4 GiB do not exist.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
     start: u32,
     end: u32,
@@ -46,18 +47,134 @@ impl Span {
     }
 }
 
-/// A parsed template: a file or a `define`.
-pub(crate) struct Tree {
-    /// The template's own name.
-    pub name: Arc<str>,
-    /// The name under which the text was parsed, for error messages.
-    pub parse_name: Arc<str>,
-    /// The text, shared by all templates of a file.
-    pub text: Bytes,
-    pub root: Box<[Node]>,
+/// Parts of one kind that follow each other: the nodes of a body, the arguments of a command.
+pub(crate) struct List<T> {
+    start: u32,
+    end: u32,
+    kind: PhantomData<fn() -> T>,
 }
 
-impl Tree {
+/// One part.
+pub(crate) struct Id<T> {
+    index: u32,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for List<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for List<T> {}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> List<T> {
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// The parts of all trees of a file, a vector a kind.
+#[derive(Default)]
+pub(crate) struct Parts {
+    nodes: Vec<Node>,
+    branches: Vec<Branch>,
+    calls: Vec<TemplateCall>,
+    pipes: Vec<Pipe>,
+    decls: Vec<Decl>,
+    commands: Vec<Command>,
+    exprs: Vec<Expr>,
+    chains: Vec<Chain>,
+    numbers: Vec<Number>,
+    escaped: Vec<Escaped>,
+}
+
+/// What has a vector of its own.
+pub(crate) trait Part: Sized {
+    fn all(parts: &Parts) -> &[Self];
+    fn pile(parts: &mut Parts) -> &mut Vec<Self>;
+}
+
+macro_rules! parts {
+    ($($kind:ident: $field:ident,)*) => {$(
+        impl Part for $kind {
+            fn all(parts: &Parts) -> &[Self] {
+                &parts.$field
+            }
+
+            fn pile(parts: &mut Parts) -> &mut Vec<Self> {
+                &mut parts.$field
+            }
+        }
+    )*};
+}
+
+parts! {
+    Node: nodes,
+    Branch: branches,
+    TemplateCall: calls,
+    Pipe: pipes,
+    Decl: decls,
+    Command: commands,
+    Expr: exprs,
+    Chain: chains,
+    Number: numbers,
+    Escaped: escaped,
+}
+
+impl Parts {
+    /// Adds a part.
+    pub(crate) fn add<T: Part>(&mut self, part: T) -> Id<T> {
+        let pile = T::pile(self);
+        pile.push(part);
+        Id { index: pile.len() as u32 - 1, kind: PhantomData }
+    }
+
+    /// Adds those parts that lie on `open` from `mark` on, and takes them away there.
+    pub(crate) fn add_list<T: Part + Copy>(&mut self, open: &mut Vec<T>, mark: usize) -> List<T> {
+        let pile = T::pile(self);
+        let start = pile.len() as u32;
+        pile.extend_from_slice(open.get(mark..).unwrap_or_default());
+        open.truncate(mark);
+        List { start, end: pile.len() as u32, kind: PhantomData }
+    }
+}
+
+impl<T: Part> Index<Id<T>> for Parts {
+    type Output = T;
+
+    fn index(&self, id: Id<T>) -> &T {
+        &T::all(self)[id.index as usize]
+    }
+}
+
+impl<T: Part> Index<List<T>> for Parts {
+    type Output = [T];
+
+    fn index(&self, list: List<T>) -> &[T] {
+        &T::all(self)[list.start as usize..list.end as usize]
+    }
+}
+
+/// A text and what it was parsed into, shared by the trees of all templates that it defines.
+pub(crate) struct File {
+    /// The name under which it was parsed, for error messages.
+    pub name: Arc<str>,
+    pub text: Bytes,
+    /// The functions that it may call.
+    pub funcs: Arc<Vec<NamedFunc>>,
+    pub parts: Parts,
+}
+
+impl File {
     /// Line (from 1) and column (bytes, from 0) of a position.
     pub(crate) fn locate(&self, pos: u32) -> (usize, usize) {
         let before = self.text.get(..pos as usize).unwrap_or(&self.text);
@@ -67,8 +184,8 @@ impl Tree {
     }
 
     /// Whether there is nothing but space and comments: such a body never replaces another one.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.root.iter().all(|node| match node {
+    pub(crate) fn is_blank(&self, body: List<Node>) -> bool {
+        self.parts[body].iter().all(|node| match node {
             Node::Text(text) => is_blank(text.of(&self.text)),
             _ => false,
         })
@@ -81,115 +198,99 @@ fn is_blank(text: &[u8]) -> bool {
     })
 }
 
+/// A parsed template: a file or a `define`.
+#[derive(Clone)]
+pub(crate) struct Tree {
+    /// The template's own name.
+    pub name: Arc<str>,
+    pub root: List<Node>,
+    pub file: Arc<File>,
+}
+
+impl Tree {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.file.is_blank(self.root)
+    }
+}
+
 /// What stands at the top level of a body.
+#[derive(Clone, Copy)]
 pub(crate) enum Node {
     /// Text to copy.
     Text(Span),
     /// `{{ pipeline }}`.
-    Action(Action),
-    If(Box<Branch>),
-    With(Box<Branch>),
-    Range(Box<Branch>),
+    Action(Pipe),
+    If(Id<Branch>),
+    With(Id<Branch>),
+    Range(Id<Branch>),
     /// `{{ template "name" pipeline }}`, also what is left of a `block`.
-    Template(Box<TemplateCall>),
+    Template(Id<TemplateCall>),
     Break,
     Continue,
-}
-
-/// `{{ pipeline }}`.
-pub(crate) struct Action {
-    pub pos: u32,
-    pub pipe: Pipe,
 }
 
 /// `if`, `with` or `range`.
 pub(crate) struct Branch {
     pub pipe: Pipe,
-    pub body: Box<[Node]>,
-    pub otherwise: Option<Box<[Node]>>,
+    pub body: List<Node>,
+    pub otherwise: Option<List<Node>>,
 }
 
 /// `{{ template "name" pipeline }}`.
 pub(crate) struct TemplateCall {
     pub pos: u32,
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub pipe: Option<Pipe>,
 }
 
 /// Commands joined by `|`, whose value may be given to variables.
+#[derive(Clone, Copy)]
 pub(crate) struct Pipe {
     pub pos: u32,
     /// The variables exist already.
     pub is_assign: bool,
-    pub decl: Box<[Decl]>,
-    pub cmds: Few<Command>,
+    pub decl: List<Decl>,
+    pub cmds: List<Command>,
 }
 
 /// A variable that a pipeline declares or assigns.
+#[derive(Clone, Copy)]
 pub(crate) struct Decl {
     /// With the `$`.
     pub name: Span,
-    /// `None`: an assignment to what was never declared, which fails when it is executed.
-    pub slot: Option<usize>,
+    /// Its place in the frame; none for an assignment to what was never declared, which fails when it is executed.
+    pub slot: Option<u32>,
 }
 
 /// A function or value with its arguments.
+#[derive(Clone, Copy)]
 pub(crate) struct Command {
     pub pos: u32,
     /// At least one; the first is what is called.
-    pub args: Few<Expr>,
-}
-
-/// A list that nearly always has one element, which is then no allocation of its own.
-pub(crate) enum Few<T> {
-    One(T),
-    /// None, or several.
-    Many(Box<[T]>),
-}
-
-impl<T> Few<T> {
-    /// Takes what lies on a pile from `mark` on.
-    pub(crate) fn take(pile: &mut Vec<T>, mark: usize) -> Self {
-        if pile.len() == mark + 1
-            && let Some(only) = pile.pop()
-        {
-            return Self::One(only);
-        }
-        Self::Many(pile.drain(mark..).collect())
-    }
-}
-
-impl<T> Deref for Few<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        match self {
-            Self::One(item) => slice::from_ref(item),
-            Self::Many(items) => items,
-        }
-    }
+    pub args: List<Expr>,
 }
 
 /// An operand.
+#[derive(Clone, Copy)]
 pub(crate) enum Expr {
     Dot(u32),
     Nil(u32),
     Bool(u32, bool),
-    Number(Box<Number>),
+    Number(Id<Number>),
     /// A string constant, as written, with its quotes.
     String(Span),
     /// A string constant that is not what stands between its quotes.
-    Escaped(Box<Escaped>),
+    Escaped(Id<Escaped>),
     /// `.a.b`
     Field(Field),
     /// `$x.a.b`
-    Variable(Box<Variable>),
+    Variable(Variable),
     /// `(…).a.b`
-    Chain(Box<Chain>),
+    Chain(Id<Chain>),
     /// A function's name.
     Function(Function),
     /// `(…)`
-    Pipe(Box<Pipe>),
+    Pipe(Id<Pipe>),
 }
 
 /// A string constant with escapes.
@@ -208,13 +309,25 @@ pub(crate) struct Field {
 }
 
 /// `$x.a.b`
+#[derive(Clone, Copy)]
 pub(crate) struct Variable {
-    pub pos: u32,
     /// With the `$`.
     pub name: Span,
-    pub slot: Option<usize>,
-    /// Every name has its dot in front; may be empty.
-    pub fields: Span,
+    /// Where the fields end that follow the name, every one with its dot in front; there may be none.
+    pub end: u32,
+    /// As [`Decl::slot`].
+    pub slot: Option<u32>,
+}
+
+impl Variable {
+    pub(crate) fn fields(self) -> Span {
+        Span::new(self.name.end, self.end)
+    }
+
+    /// Go: fields move the position to the first of them.
+    fn pos(self) -> u32 {
+        if self.fields().is_empty() { self.name.start } else { self.name.end }
+    }
 }
 
 /// `(…).a.b`
@@ -226,135 +339,143 @@ pub(crate) struct Chain {
 }
 
 /// A function's name, resolved.
+#[derive(Clone, Copy)]
 pub(crate) struct Function {
     pub pos: u32,
-    /// The table's own.
-    pub named: Arc<NamedFunc>,
+    /// Its place among [`File::funcs`].
+    pub index: u32,
+}
+
+impl Function {
+    pub(crate) fn of(self, file: &File) -> &NamedFunc {
+        &file.funcs[self.index as usize]
+    }
 }
 
 /// A number under all the types that can hold it: Go's ideal constants.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Number {
-    pub pos: u32,
     pub int: Option<i64>,
     pub uint: Option<u64>,
     pub float: Option<f64>,
     pub complex: Option<(f64, f64)>,
     /// As written.
-    pub text: Box<str>,
+    pub text: Span,
 }
 
 impl Expr {
-    pub(crate) fn pos(&self) -> u32 {
+    pub(crate) fn pos(&self, parts: &Parts) -> u32 {
         match self {
             Self::Dot(pos) | Self::Nil(pos) | Self::Bool(pos, _) => *pos,
-            Self::Number(number) => number.pos,
+            Self::Number(number) => parts[*number].text.start,
             Self::String(quoted) => quoted.start,
-            Self::Escaped(text) => text.quoted.start,
+            Self::Escaped(text) => parts[*text].quoted.start,
             Self::Field(field) => field.pos,
-            Self::Variable(variable) => variable.pos,
-            Self::Chain(chain) => chain.pos,
+            Self::Variable(variable) => variable.pos(),
+            Self::Chain(chain) => parts[*chain].pos,
             Self::Function(function) => function.pos,
-            Self::Pipe(pipe) => pipe.pos,
+            Self::Pipe(pipe) => parts[*pipe].pos,
         }
     }
 
     /// The text of a string constant.
-    pub(crate) fn string<'t>(&'t self, source: &'t [u8]) -> Option<&'t [u8]> {
+    pub(crate) fn string<'f>(&self, file: &'f File) -> Option<&'f [u8]> {
         match self {
-            Self::String(quoted) => Some(quoted.inside(1).of(source)),
-            Self::Escaped(escaped) => Some(&escaped.text),
+            Self::String(quoted) => Some(quoted.inside(1).of(&file.text)),
+            Self::Escaped(escaped) => Some(&file.parts[*escaped].text),
             _ => None,
         }
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, file: &File) {
+        let mut copy = |span: Span| out.extend_from_slice(span.of(&file.text));
         match self {
             Self::Dot(_) => out.push(b'.'),
             Self::Nil(_) => out.extend_from_slice(b"nil"),
             Self::Bool(_, truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
-            Self::Number(number) => out.extend_from_slice(number.text.as_bytes()),
-            Self::String(quoted) => out.extend_from_slice(quoted.of(source)),
-            Self::Escaped(escaped) => out.extend_from_slice(escaped.quoted.of(source)),
-            Self::Field(field) => out.extend_from_slice(field.names.of(source)),
-            Self::Variable(variable) => {
-                out.extend_from_slice(variable.name.of(source));
-                out.extend_from_slice(variable.fields.of(source));
-            }
+            Self::Number(number) => copy(file.parts[*number].text),
+            Self::String(quoted) => copy(*quoted),
+            Self::Escaped(escaped) => copy(file.parts[*escaped].quoted),
+            Self::Field(field) => copy(field.names),
+            Self::Variable(variable) => copy(Span::new(variable.name.start, variable.end)),
             Self::Chain(chain) => {
-                chain.base.write_argument(out, source);
-                out.extend_from_slice(chain.fields.of(source));
+                let chain = &file.parts[*chain];
+                chain.base.write_argument(out, file);
+                out.extend_from_slice(chain.fields.of(&file.text));
             }
-            Self::Function(function) => out.extend_from_slice(function.named.name.as_bytes()),
-            Self::Pipe(pipe) => pipe.write(out, source),
+            Self::Function(function) => out.extend_from_slice(function.of(file).name.as_bytes()),
+            Self::Pipe(pipe) => file.parts[*pipe].write(out, file),
         }
     }
 
     /// Prints it as an argument: a pipeline gets its parentheses.
-    fn write_argument(&self, out: &mut Vec<u8>, source: &[u8]) {
+    fn write_argument(&self, out: &mut Vec<u8>, file: &File) {
         if let Self::Pipe(pipe) = self {
             out.push(b'(');
-            pipe.write(out, source);
+            file.parts[*pipe].write(out, file);
             out.push(b')');
         } else {
-            self.write(out, source);
+            self.write(out, file);
         }
     }
 }
 
 impl Command {
-    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
-        for (i, arg) in self.args.iter().enumerate() {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, file: &File) {
+        for (i, arg) in file.parts[self.args].iter().enumerate() {
             if i > 0 {
                 out.push(b' ');
             }
-            arg.write_argument(out, source);
+            arg.write_argument(out, file);
         }
     }
 }
 
 impl Pipe {
-    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
-        for (i, decl) in self.decl.iter().enumerate() {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, file: &File) {
+        for (i, decl) in file.parts[self.decl].iter().enumerate() {
             if i > 0 {
                 out.extend_from_slice(b", ");
             }
-            out.extend_from_slice(decl.name.of(source));
+            out.extend_from_slice(decl.name.of(&file.text));
         }
         if !self.decl.is_empty() {
             out.extend_from_slice(if self.is_assign { b" = " } else { b" := " });
         }
-        for (i, command) in self.cmds.iter().enumerate() {
+        for (i, command) in file.parts[self.cmds].iter().enumerate() {
             if i > 0 {
                 out.extend_from_slice(b" | ");
             }
-            command.write(out, source);
+            command.write(out, file);
         }
+    }
+
+    /// As it stands in the text on its own.
+    pub(crate) fn write_action(&self, out: &mut Vec<u8>, file: &File) {
+        out.extend_from_slice(b"{{");
+        self.write(out, file);
+        out.extend_from_slice(b"}}");
     }
 }
 
 impl Node {
-    pub(crate) fn pos(&self) -> u32 {
+    pub(crate) fn pos(&self, parts: &Parts) -> u32 {
         match self {
-            Self::Action(action) => action.pos,
-            Self::If(branch) | Self::With(branch) | Self::Range(branch) => branch.pipe.pos,
-            Self::Template(call) => call.pos,
+            Self::Action(pipe) => pipe.pos,
+            Self::If(branch) | Self::With(branch) | Self::Range(branch) => parts[*branch].pipe.pos,
+            Self::Template(call) => parts[*call].pos,
             Self::Text(_) | Self::Break | Self::Continue => 0,
         }
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, file: &File) {
         match self {
-            Self::Text(text) => out.extend_from_slice(text.of(source)),
-            Self::Action(action) => {
-                out.extend_from_slice(b"{{");
-                action.pipe.write(out, source);
-                out.extend_from_slice(b"}}");
-            }
-            Self::If(branch) => branch.write("if", out, source),
-            Self::With(branch) => branch.write("with", out, source),
-            Self::Range(branch) => branch.write("range", out, source),
-            Self::Template(call) => call.write(out, source),
+            Self::Text(text) => out.extend_from_slice(text.of(&file.text)),
+            Self::Action(pipe) => pipe.write_action(out, file),
+            Self::If(branch) => file.parts[*branch].write("if", out, file),
+            Self::With(branch) => file.parts[*branch].write("with", out, file),
+            Self::Range(branch) => file.parts[*branch].write("range", out, file),
+            Self::Template(call) => file.parts[*call].write(out, file),
             Self::Break => out.extend_from_slice(b"{{break}}"),
             Self::Continue => out.extend_from_slice(b"{{continue}}"),
         }
@@ -362,28 +483,28 @@ impl Node {
 }
 
 impl Branch {
-    fn write(&self, keyword: &str, out: &mut Vec<u8>, source: &[u8]) {
+    fn write(&self, keyword: &str, out: &mut Vec<u8>, file: &File) {
         out.extend_from_slice(b"{{");
         out.extend_from_slice(keyword.as_bytes());
         out.push(b' ');
-        self.pipe.write(out, source);
+        self.pipe.write(out, file);
         out.extend_from_slice(b"}}");
-        self.body.iter().for_each(|node| node.write(out, source));
-        if let Some(otherwise) = &self.otherwise {
+        file.parts[self.body].iter().for_each(|node| node.write(out, file));
+        if let Some(otherwise) = self.otherwise {
             out.extend_from_slice(b"{{else}}");
-            otherwise.iter().for_each(|node| node.write(out, source));
+            file.parts[otherwise].iter().for_each(|node| node.write(out, file));
         }
         out.extend_from_slice(b"{{end}}");
     }
 }
 
 impl TemplateCall {
-    fn write(&self, out: &mut Vec<u8>, source: &[u8]) {
+    fn write(&self, out: &mut Vec<u8>, file: &File) {
         out.extend_from_slice(b"{{template ");
         out.extend_from_slice(&printf::quote(self.name.as_bytes()));
         if let Some(pipe) = &self.pipe {
             out.push(b' ');
-            pipe.write(out, source);
+            pipe.write(out, file);
         }
         out.extend_from_slice(b"}}");
     }

@@ -6,19 +6,19 @@
 use std::borrow::Cow;
 
 use crate::lex::TokenKind;
-use crate::node::Number;
+use crate::node::{Number, Span};
 use crate::printf;
 use crate::unicode;
 
 const INVALID_SYNTAX: &str = "invalid syntax";
 
-/// Parses a number token; the error is Go's text.
-pub(crate) fn parse_number(pos: u32, text: &[u8], kind: TokenKind) -> Result<Number, String> {
-    if let Some(number) = plain_number(pos, text).filter(|_| kind == TokenKind::Number) {
+/// Parses a number token that stands at `span`; the error is Go's text.
+pub(crate) fn parse_number(span: Span, text: &[u8], kind: TokenKind) -> Result<Number, String> {
+    if let Some(number) = plain_number(span, text).filter(|_| kind == TokenKind::Number) {
         return Ok(number);
     }
     let source = String::from_utf8_lossy(text);
-    let mut number = Number { pos, text: source.as_ref().into(), ..Number::default() };
+    let mut number = Number { text: span, ..Number::default() };
     match kind {
         TokenKind::CharConstant => {
             let (rune, rest) = unquote_char(text.get(1..).unwrap_or_default(), b'\'')?;
@@ -82,17 +82,16 @@ pub(crate) fn parse_number(pos: u32, text: &[u8], kind: TokenKind) -> Result<Num
 }
 
 /// What nearly all numbers are: a few decimal digits.
-fn plain_number(pos: u32, text: &[u8]) -> Option<Number> {
+fn plain_number(span: Span, text: &[u8]) -> Option<Number> {
     let plain = text.len() <= 18 && (text.len() == 1 || text.first() != Some(&b'0'));
     let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     let digits = plain && text.iter().all(u8::is_ascii_digit);
     digits.then(|| Number {
-        pos,
         int: Some(number),
         uint: Some(number.unsigned_abs()),
         float: Some(number as f64),
         complex: None,
-        text: String::from_utf8_lossy(text).into(),
+        text: span,
     })
 }
 

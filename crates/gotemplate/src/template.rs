@@ -40,7 +40,7 @@ pub struct TemplateSet {
 
 #[derive(Clone, Default)]
 struct Layer {
-    trees: HashMap<Arc<str>, Arc<Tree>>,
+    trees: HashMap<Arc<str>, Tree>,
     below: Option<Arc<Layer>>,
     height: usize,
 }
@@ -73,7 +73,7 @@ impl TemplateSet {
         Ok(())
     }
 
-    pub(crate) fn add(&mut self, trees: &[Arc<Tree>]) {
+    pub(crate) fn add(&mut self, trees: &[Tree]) {
         for tree in trees {
             if tree.is_empty() && self.contains(&tree.name) {
                 continue;
@@ -141,7 +141,7 @@ impl TemplateSet {
     }
 }
 
-fn flatten(layer: &Arc<Layer>) -> HashMap<Arc<str>, Arc<Tree>> {
+fn flatten(layer: &Arc<Layer>) -> HashMap<Arc<str>, Tree> {
     let mut trees = layer.below.as_ref().map(flatten).unwrap_or_default();
     trees.extend(layer.trees.iter().map(|(name, tree)| (name.clone(), tree.clone())));
     trees
@@ -159,7 +159,7 @@ impl<'set> Template<'set> {
 
     /// The name under which the text that contains it was parsed.
     pub fn file(self) -> &'set str {
-        &self.0.parse_name
+        &self.0.file.name
     }
 
     /// Whether there is nothing in it but space and comments.

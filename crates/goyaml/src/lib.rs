@@ -102,8 +102,12 @@ pub fn from_str<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 /// ```
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
     let source = reader::decode(text);
-    let document = read(&source)?;
-    Ok(de::tree(document))
+    outline::read(&source, |_| true).map_or_else(|| whole(&source), Ok)
+}
+
+/// Reads a text with the parser.
+fn whole(source: &reader::Source<'_>) -> Result<Value, Error> {
+    Ok(de::tree(read(source)?))
 }
 
 /// As [`parse`], but of a map only the entries whose keys are wanted: the rest is checked, and costs nothing more.
@@ -123,12 +127,8 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
 /// ```
 pub fn parse_some(text: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Value, Error> {
     let source = reader::decode(text);
-    if let Some(parts) = outline::wanted_parts(&source, &wanted) {
-        let part: String = parts.into_iter().filter_map(|part| source.text.get(part)).collect();
-        // Were it wrong, its errors would have to name other lines.
-        if let Ok(value @ Value::Object(_)) = parse(part.as_bytes()) {
-            return Ok(value);
-        }
+    if let Some(value) = outline::read(&source, &wanted) {
+        return Ok(value);
     }
     let document = read(&source)?;
     Ok(de::partial_tree(document, wanted))

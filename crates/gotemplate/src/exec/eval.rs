@@ -35,8 +35,9 @@ impl Args<'_> {
 impl<'set> State<'set, '_> {
     pub(super) fn eval_pipeline(&mut self, dot: &Operand, pipe: &'set Pipe) -> Result<Operand, Error> {
         self.at = At::Pipe(pipe);
+        let parts = &self.file.parts;
         let mut value = None;
-        for command in pipe.cmds.iter() {
+        for command in &parts[pipe.cmds] {
             // The previous value is this one's last argument.
             let mut next = self.eval_command(dot, command, value)?;
             // Go: what is in an interface {} is taken out; a nil interface becomes no value.
@@ -44,7 +45,7 @@ impl<'set> State<'set, '_> {
             value = Some(next);
         }
         let value = value.unwrap_or_else(Operand::invalid);
-        for decl in &pipe.decl {
+        for decl in &parts[pipe.decl] {
             if pipe.is_assign && !decl.slot.is_some_and(|slot| self.has_var(slot)) {
                 return self.undefined(decl.name);
             }
@@ -53,18 +54,18 @@ impl<'set> State<'set, '_> {
         Ok(value)
     }
 
-    fn has_var(&self, slot: usize) -> bool {
-        matches!(self.vars.get(self.base + slot), Some(Some(_)))
+    fn has_var(&self, slot: u32) -> bool {
+        matches!(self.vars.get(self.base + slot as usize), Some(Some(_)))
     }
 
     fn undefined<T>(&self, name: Span) -> Result<T, Error> {
-        let name = String::from_utf8_lossy(name.of(&self.tree.text));
+        let name = String::from_utf8_lossy(name.of(&self.file.text));
         self.error(format!("undefined variable: {name}"))
     }
 
     pub(super) fn set_var(&mut self, decl: &Decl, value: Operand) -> Result<(), Error> {
         let Some(slot) = decl.slot else { return self.undefined(decl.name) };
-        let index = self.base + slot;
+        let index = self.base + slot as usize;
         if index >= self.vars.len() {
             self.vars.resize(index + 1, None);
         }
@@ -80,7 +81,10 @@ impl<'set> State<'set, '_> {
         command: &'set Command,
         last: Option<Operand>,
     ) -> Result<Operand, Error> {
-        let Some((first, rest)) = command.args.split_first() else { return self.error("empty command") };
+        let parts = &self.file.parts;
+        let Some((first, rest)) = parts[command.args].split_first() else {
+            return self.error("empty command");
+        };
         let args = Args { rest, last };
         match first {
             Expr::Function(function) => {
@@ -91,7 +95,7 @@ impl<'set> State<'set, '_> {
             Expr::Pipe(pipe) => {
                 self.not_a_function(first, &args)?;
                 self.check_stack()?;
-                return self.eval_pipeline(dot, pipe);
+                return self.eval_pipeline(dot, &parts[*pipe]);
             }
             _ => {}
         }
@@ -113,7 +117,7 @@ impl<'set> State<'set, '_> {
 
     fn text_of(&self, expr: &Expr) -> String {
         let mut text = Vec::new();
-        expr.write(&mut text, &self.tree.text);
+        expr.write(&mut text, self.file);
         String::from_utf8_lossy(&text).into_owned()
     }
 
@@ -122,10 +126,8 @@ impl<'set> State<'set, '_> {
         self.at = At::Expr(expr);
         let value = match expr {
             Expr::Bool(_, truth) => Value::Bool(*truth),
-            Expr::String(_) | Expr::Escaped(_) => {
-                Value::string(expr.string(&self.tree.text).unwrap_or_default())
-            }
-            Expr::Number(number) => self.ideal_constant(number)?,
+            Expr::String(_) | Expr::Escaped(_) => Value::string(expr.string(self.file).unwrap_or_default()),
+            Expr::Number(number) => self.ideal_constant(&self.file.parts[*number])?,
             _ => {
                 let text = self.text_of(expr);
                 return self.error(format!("can't handle assignment of {text} to empty interface argument"));
@@ -136,7 +138,7 @@ impl<'set> State<'set, '_> {
 
     /// The value of a number where no type is asked for: the syntax decides, by Go's rules.
     fn ideal_constant(&self, number: &Number) -> Result<Value, Error> {
-        let text = &*number.text;
+        let text = String::from_utf8_lossy(number.text.of(&self.file.text));
         if let Some((re, im)) = number.complex {
             return Ok(Value::Complex(re, im));
         }
@@ -159,6 +161,7 @@ impl<'set> State<'set, '_> {
             Expr::Field(field) => self.eval_fields(dot, dot, expr, field.names, args),
             Expr::Variable(variable) => self.eval_variable(dot, variable, expr, args),
             Expr::Chain(chain) => {
+                let chain = &self.file.parts[*chain];
                 let base = self.eval_chain_base(dot, chain)?;
                 self.eval_fields(dot, &base, expr, chain.fields, args)
             }
@@ -171,7 +174,7 @@ impl<'set> State<'set, '_> {
         match &chain.base {
             Expr::Pipe(pipe) => {
                 self.check_stack()?;
-                self.eval_pipeline(dot, pipe)
+                self.eval_pipeline(dot, &self.file.parts[*pipe])
             }
             base @ Expr::Function(function) => self.eval_function(dot, function, At::Expr(base), Args::NONE),
             base => self.eval_path(dot, base, Args::NONE),
@@ -185,15 +188,16 @@ impl<'set> State<'set, '_> {
         expr: &'set Expr,
         args: Args<'set>,
     ) -> Result<Operand, Error> {
-        let found = variable.slot.and_then(|slot| self.vars.get(self.base + slot)).and_then(Option::as_ref);
+        let found =
+            variable.slot.and_then(|slot| self.vars.get(self.base + slot as usize)).and_then(Option::as_ref);
         let Some(value) = found.cloned() else { return self.undefined(variable.name) };
-        if variable.fields.is_empty() {
+        if variable.fields().is_empty() {
             if !args.is_empty() {
                 return self.error(format!("can't give argument to non-function {}", self.text_of(expr)));
             }
             return Ok(value);
         }
-        self.eval_fields(dot, &value, expr, variable.fields, args)
+        self.eval_fields(dot, &value, expr, variable.fields(), args)
     }
 
     /// `.X.Y.Z`, possibly followed by arguments. `dot` is where arguments are evaluated, `receiver` what is walked.
@@ -205,9 +209,9 @@ impl<'set> State<'set, '_> {
         names: Span,
         args: Args<'set>,
     ) -> Result<Operand, Error> {
-        let tree = self.tree;
+        let file = self.file;
         // The lexer takes nothing else than UTF-8 for a name.
-        let names = std::str::from_utf8(names.of(&tree.text)).unwrap_or_default();
+        let names = std::str::from_utf8(names.of(&file.text)).unwrap_or_default();
         // Every name has its dot in front.
         let Some(mut rest) = names.get(1..) else { return Ok(receiver.clone()) };
         let mut walked = None;
@@ -341,7 +345,8 @@ impl<'set> State<'set, '_> {
         at: At<'set>,
         args: Args<'set>,
     ) -> Result<Operand, Error> {
-        let (name, func) = (function.named.name, &function.named.func);
+        let named = function.of(self.file);
+        let (name, func) = (named.name, &named.func);
         match func.special {
             Special::None => {}
             Special::And | Special::Or => {
@@ -492,7 +497,7 @@ impl<'set> State<'set, '_> {
             Expr::Nil(_) => return self.error(format!("cannot assign nil to {ty}")),
             Expr::Pipe(pipe) => {
                 self.check_stack()?;
-                self.eval_pipeline(dot, pipe)?
+                self.eval_pipeline(dot, &self.file.parts[*pipe])?
             }
             Expr::Function(function) => self.eval_function(dot, function, At::Expr(arg), Args::NONE)?,
             Expr::Field(_) | Expr::Variable(_) | Expr::Chain(_) => self.eval_path(dot, arg, Args::NONE)?,
@@ -503,20 +508,19 @@ impl<'set> State<'set, '_> {
 
     /// A constant as an argument: it takes the parameter's type, if it can.
     fn eval_typed_constant(&mut self, expr: &'set Expr, ty: Type) -> Result<Operand, Error> {
+        let parts = &self.file.parts;
         let value = match (ty, expr) {
             (Type::Any | Type::Reflect, _) => return self.eval_constant(expr),
-            (Type::String, Expr::String(_) | Expr::Escaped(_)) => {
-                expr.string(&self.tree.text).map(Value::string)
-            }
+            (Type::String, Expr::String(_) | Expr::Escaped(_)) => expr.string(self.file).map(Value::string),
             (Type::Bool, Expr::Bool(_, truth)) => Some(Value::Bool(*truth)),
-            (Type::Int, Expr::Number(number)) => number.int.map(Value::int),
-            (Type::Int64, Expr::Number(number)) => number.int.map(Value::int64),
+            (Type::Int, Expr::Number(number)) => parts[*number].int.map(Value::int),
+            (Type::Int64, Expr::Number(number)) => parts[*number].int.map(Value::int64),
             // Go: a constant that does not fit is cut, as SetUint does.
             (Type::Uint32, Expr::Number(number)) => {
                 let cut = |n: u64| Value::Int((n & 0xffff_ffff) as i64, crate::value::IntKind::Uint32);
-                number.uint.map(cut)
+                parts[*number].uint.map(cut)
             }
-            (Type::Float64, Expr::Number(number)) => number.float.map(Value::Float),
+            (Type::Float64, Expr::Number(number)) => parts[*number].float.map(Value::Float),
             _ => None,
         };
         if let Some(value) = value {

@@ -15,7 +15,7 @@ pub use run::{Limits, MissingKey, Options, RECOMMENDED_STACK};
 
 use crate::error::{Error, FuncError, Limit, Place};
 use crate::funcs::Funcs;
-use crate::node::{Action, Branch, Command, Expr, Node, Pipe, TemplateCall, Tree};
+use crate::node::{Branch, Command, Decl, Expr, File, Node, Pipe, TemplateCall, Tree};
 use crate::printf;
 use crate::template::TemplateSet;
 use crate::value::{Str, Value};
@@ -54,7 +54,7 @@ impl Operand {
 enum At<'set> {
     Nothing,
     Node(&'set Node),
-    Action(&'set Action),
+    Action(&'set Pipe),
     Pipe(&'set Pipe),
     Command(&'set Command),
     Expr(&'set Expr),
@@ -84,6 +84,8 @@ pub struct State<'set, 'run> {
     set: &'set TemplateSet,
     run: &'run Run<'run>,
     tree: &'set Tree,
+    /// The tree's.
+    file: &'set File,
     at: At<'set>,
     /// The variables of all nested templates; `None`: skipped by a short-circuit.
     vars: Vec<Option<Operand>>,
@@ -134,15 +136,8 @@ impl<'run> State<'_, 'run> {
 
     /// Where the execution stands.
     pub fn location(&self) -> Location<'_> {
-        let pos = match self.at {
-            At::Nothing => 0,
-            At::Node(at) => at.pos(),
-            At::Action(action) => action.pos,
-            At::Pipe(pipe) => pipe.pos,
-            At::Command(command) => command.pos,
-            At::Expr(expr) => expr.pos(),
-        };
-        Location { file: &self.tree.parse_name, template: &self.tree.name, line: self.tree.locate(pos).0 }
+        let line = self.file.locate(self.position()).0;
+        Location { file: &self.file.name, template: &self.tree.name, line }
     }
 
     /// Whether a template of that name is associated.
@@ -230,6 +225,7 @@ impl<'set, 'run> State<'set, 'run> {
             set,
             run,
             tree,
+            file: &tree.file,
             at: At::Nothing,
             vars: Vec::new(),
             base: 0,
@@ -238,38 +234,32 @@ impl<'set, 'run> State<'set, 'run> {
         }
     }
 
-    /// Where the current node stands.
-    fn place(&self) -> Place {
-        let mut node = Vec::new();
-        let source = &self.tree.text;
-        let pos = match self.at {
+    /// Where the current node stands in the text.
+    fn position(&self) -> u32 {
+        let parts = &self.file.parts;
+        match self.at {
             At::Nothing => 0,
-            At::Node(at) => {
-                at.write(&mut node, source);
-                at.pos()
-            }
-            At::Action(action) => {
-                node.extend_from_slice(b"{{");
-                action.pipe.write(&mut node, source);
-                node.extend_from_slice(b"}}");
-                action.pos
-            }
-            At::Pipe(pipe) => {
-                pipe.write(&mut node, source);
-                pipe.pos
-            }
-            At::Command(command) => {
-                command.write(&mut node, source);
-                command.pos
-            }
-            At::Expr(expr) => {
-                expr.write(&mut node, source);
-                expr.pos()
-            }
-        };
-        let (line, column) = self.tree.locate(pos);
+            At::Node(at) => at.pos(parts),
+            At::Action(pipe) | At::Pipe(pipe) => pipe.pos,
+            At::Command(command) => command.pos,
+            At::Expr(expr) => expr.pos(parts),
+        }
+    }
+
+    /// Where the current node stands, for people.
+    fn place(&self) -> Place {
+        let (mut node, file) = (Vec::new(), self.file);
+        match self.at {
+            At::Nothing => {}
+            At::Node(at) => at.write(&mut node, file),
+            At::Action(pipe) => pipe.write_action(&mut node, file),
+            At::Pipe(pipe) => pipe.write(&mut node, file),
+            At::Command(command) => command.write(&mut node, file),
+            At::Expr(expr) => expr.write(&mut node, file),
+        }
+        let (line, column) = file.locate(self.position());
         Place {
-            template: self.tree.parse_name.clone(),
+            template: file.name.clone(),
             line,
             column: Some(column),
             executing: self.tree.name.clone(),
@@ -307,13 +297,18 @@ impl<'set, 'run> State<'set, 'run> {
         Ok(result?)
     }
 
+    fn go_to(&mut self, tree: &'set Tree) {
+        self.tree = tree;
+        self.file = &tree.file;
+    }
+
     fn walk_tree(&mut self, tree: &'set Tree, dot: &Operand) -> Result<(), Error> {
         let (outer, at, base, mark) = (self.tree, self.at, self.base, self.vars.len());
-        self.tree = tree;
+        self.go_to(tree);
         self.base = mark;
         self.vars.push(Some(dot.clone()));
-        let result = self.walk(dot, &tree.root);
-        self.tree = outer;
+        let result = self.walk(dot, &tree.file.parts[tree.root]);
+        self.go_to(outer);
         self.at = at;
         self.base = base;
         self.vars.truncate(mark);
@@ -322,23 +317,24 @@ impl<'set, 'run> State<'set, 'run> {
 
     fn walk(&mut self, dot: &Operand, nodes: &'set [Node]) -> Result<Flow, Error> {
         self.check_stack()?;
+        let file = self.file;
         for node in nodes {
             self.at = At::Node(node);
             self.step()?;
             let flow = match node {
                 Node::Text(text) => {
-                    self.write(text.of(&self.tree.text))?;
+                    self.write(text.of(&file.text))?;
                     Flow::Next
                 }
-                Node::Action(action) => {
-                    self.walk_action(dot, action)?;
+                Node::Action(pipe) => {
+                    self.walk_action(dot, pipe)?;
                     Flow::Next
                 }
-                Node::If(branch) => self.walk_if_or_with(dot, branch, false)?,
-                Node::With(branch) => self.walk_if_or_with(dot, branch, true)?,
-                Node::Range(branch) => self.walk_range(dot, node, branch)?,
+                Node::If(branch) => self.walk_if_or_with(dot, &file.parts[*branch], false)?,
+                Node::With(branch) => self.walk_if_or_with(dot, &file.parts[*branch], true)?,
+                Node::Range(branch) => self.walk_range(dot, node, &file.parts[*branch])?,
                 Node::Template(call) => {
-                    self.walk_template(dot, call)?;
+                    self.walk_template(dot, &file.parts[*call])?;
                     Flow::Next
                 }
                 Node::Break => Flow::Break,
@@ -357,13 +353,13 @@ impl<'set, 'run> State<'set, 'run> {
         Ok(())
     }
 
-    fn walk_action(&mut self, dot: &Operand, action: &'set Action) -> Result<(), Error> {
+    fn walk_action(&mut self, dot: &Operand, pipe: &'set Pipe) -> Result<(), Error> {
         // Variables are not popped: they live until the enclosing `end`.
-        let value = self.eval_pipeline(dot, &action.pipe)?.value;
-        if !action.pipe.decl.is_empty() {
+        let value = self.eval_pipeline(dot, pipe)?.value;
+        if !pipe.decl.is_empty() {
             return Ok(());
         }
-        self.at = At::Action(action);
+        self.at = At::Action(pipe);
         let value = match &value {
             Value::Object(object) => object.pointee().map_or(value, Value::Object),
             _ => value,
@@ -389,19 +385,20 @@ impl<'set, 'run> State<'set, 'run> {
 
     /// Walks `if … else if … else if …` in a loop: such chains can be long.
     fn walk_chain(&mut self, dot: &Operand, mut branch: &'set Branch, with: bool) -> Result<Flow, Error> {
+        let file = self.file;
         loop {
             let value = self.eval_pipeline(dot, &branch.pipe)?;
             if value.value.truth() {
-                return self.walk(if with { &value } else { dot }, &branch.body);
+                return self.walk(if with { &value } else { dot }, &file.parts[branch.body]);
             }
-            let Some(otherwise) = &branch.otherwise else { return Ok(Flow::Next) };
-            match (&**otherwise, with) {
+            let Some(otherwise) = branch.otherwise else { return Ok(Flow::Next) };
+            match (&file.parts[otherwise], with) {
                 ([node @ Node::If(next)], false) | ([node @ Node::With(next)], true) => {
                     self.at = At::Node(node);
                     self.step()?;
-                    branch = next;
+                    branch = &file.parts[*next];
                 }
-                _ => return self.walk(dot, otherwise),
+                (otherwise, _) => return self.walk(dot, otherwise),
             }
         }
     }
@@ -416,13 +413,14 @@ impl<'set, 'run> State<'set, 'run> {
 
     fn range_over(&mut self, dot: &Operand, branch: &'set Branch) -> Result<Flow, Error> {
         let value = self.eval_pipeline(dot, &branch.pipe)?.value;
-        let mark = self.vars.len();
-        let mut range = RangeLoop { state: self, branch, mark, ran: false };
+        let (mark, parts) = (self.vars.len(), &self.file.parts);
+        let (decl, body) = (&parts[branch.pipe.decl], &parts[branch.body]);
+        let mut range = RangeLoop { state: self, decl, body, mark, ran: false };
         match &value {
             Value::Nil => {}
             Value::Int(n, kind) => {
                 let count = if kind.is_unsigned() { *n as u64 } else { u64::try_from(*n).unwrap_or(0) };
-                if branch.pipe.decl.len() > 1 {
+                if range.decl.len() > 1 {
                     let message =
                         format!("can't use {} to iterate over more than one variable", shown(&value));
                     return range.state.error(message);
@@ -466,8 +464,8 @@ impl<'set, 'run> State<'set, 'run> {
         if range.ran {
             return Ok(Flow::Next);
         }
-        match &branch.otherwise {
-            Some(otherwise) => self.walk(dot, otherwise),
+        match branch.otherwise {
+            Some(otherwise) => self.walk(dot, &parts[otherwise]),
             None => Ok(Flow::Next),
         }
     }
@@ -506,7 +504,8 @@ fn shown(value: &Value) -> String {
 /// The iterations of one `range`.
 struct RangeLoop<'a, 'set, 'run> {
     state: &'a mut State<'set, 'run>,
-    branch: &'set Branch,
+    decl: &'set [Decl],
+    body: &'set [Node],
     /// The variables that were there before the body.
     mark: usize,
     ran: bool,
@@ -519,7 +518,7 @@ impl RangeLoop<'_, '_, '_> {
         let state = &mut *self.state;
         state.step()?;
         // With two variables, the index comes first.
-        match &*self.branch.pipe.decl {
+        match self.decl {
             [] => {}
             [only] => state.set_var(only, element.clone())?,
             [first, second, ..] => {
@@ -527,7 +526,7 @@ impl RangeLoop<'_, '_, '_> {
                 state.set_var(second, element.clone())?;
             }
         }
-        let flow = state.walk(&element, &self.branch.body);
+        let flow = state.walk(&element, self.body);
         state.vars.truncate(self.mark);
         Ok(flow? == Flow::Break)
     }

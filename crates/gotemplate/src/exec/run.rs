@@ -4,7 +4,6 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Limit};
@@ -79,7 +78,7 @@ const CACHED_TEXT: usize = 4 << 20;
 const STEPS_PER_LOOK: u64 = 1024;
 
 /// The trees of one text.
-type Trees = Rc<[Arc<Tree>]>;
+type Trees = Rc<[Tree]>;
 
 /// The texts of `tpl` that were parsed, with the name under which each was.
 #[derive(Default)]

@@ -56,11 +56,7 @@ fn show(text: &str, token: Token, error: &str) -> String {
         TokenKind::LeftDelim | TokenKind::RightDelim | TokenKind::Eof => "",
         _ => &text[token.start as usize..token.end as usize],
     };
-    if value.is_empty() || token.kind == TokenKind::Space && value == " " {
-        kind
-    } else {
-        format!("{kind}={value}")
-    }
+    if value.is_empty() { kind } else { format!("{kind}={value}") }
 }
 
 fn tokens(text: &str) -> Vec<(Token, String)> {
@@ -68,7 +64,12 @@ fn tokens(text: &str) -> Vec<(Token, String)> {
     let mut tokens = Vec::new();
     loop {
         let token = lexer.next_token();
-        tokens.push((token, show(text, token, &lexer.error)));
+        let mut shown = show(text, token, &lexer.error);
+        if token.spaced {
+            // Go: a token of its own.
+            shown.insert_str(0, "Space|");
+        }
+        tokens.push((token, shown));
         if matches!(token.kind, TokenKind::Eof | TokenKind::Error) {
             return tokens;
         }
@@ -89,7 +90,7 @@ fn positions_and_lines() {
     let places = |text: &str| -> Vec<_> {
         tokens(text).iter().map(|(token, _)| (token.start, token.line(text.as_bytes()))).collect()
     };
-    assert_eq!(places("{{\n.x}}\ny"), [(0, 1), (2, 1), (3, 2), (5, 2), (7, 2), (9, 3)]);
+    assert_eq!(places("{{\n.x}}\ny"), [(0, 1), (3, 2), (5, 2), (7, 2), (9, 3)]);
     assert_eq!(places("a \n {{- 1 -}} \n b"), [(0, 1), (4, 2), (8, 2), (11, 2), (16, 3), (17, 3)]);
     assert_eq!(places("{{/* a\n */}}\n{{1}}"), [(12, 2), (13, 3), (15, 3), (16, 3), (18, 3)]);
 }

@@ -3,6 +3,7 @@
 //! The rows are those of Go 1.26: Copyright The Go Authors, BSD-style licence (see the repository's NOTICE).
 
 use crate::lex::TokenKind;
+use crate::node::Span;
 use crate::stack::StackGuard;
 use crate::value::Value;
 use crate::{Error, Funcs, TemplateSet, Type, number, parse};
@@ -226,8 +227,9 @@ fn funcs() -> Funcs {
 fn print(name: &str, text: &str, funcs: &Funcs) -> Result<String, Error> {
     let trees = parse::parse(name, &text.as_bytes().into(), funcs, StackGuard::new(1 << 20))?;
     let mut out = Vec::new();
-    for node in &trees.last().unwrap().root {
-        node.write(&mut out, text.as_bytes());
+    let tree = trees.last().unwrap();
+    for node in &tree.file.parts[tree.root] {
+        node.write(&mut out, &tree.file);
     }
     Ok(String::from_utf8(out).unwrap())
 }
@@ -257,7 +259,7 @@ fn number_tests() {
             _ if complex && !text.contains("e+") => TokenKind::Complex,
             _ => TokenKind::Number,
         };
-        let got = number::parse_number(0, text.as_bytes(), kind);
+        let got = number::parse_number(Span::default(), text.as_bytes(), kind);
         assert_eq!(got.map(|n| (n.int, n.uint, n.float, n.complex)).ok(), *expected, "{text}");
     }
 }
