@@ -21,8 +21,8 @@ async fn credentials(cx: &Context) -> anyhow::Result<()> {
     let namespace = &cx.namespace().await?;
     let (strict, open) = (Source::start().await?, Source::start().await?);
     let (kept_from, shown_to) = (Source::start().await?, Source::start().await?);
-    // Not the same bytes: those of the one chart would be at hand for the other.
-    for (source, host, version) in [(&strict, &kept_from, "1.0.0"), (&open, &shown_to, "1.1.0")] {
+    // Bytes that no other source has: those would be at hand already.
+    for (source, host, version) in [(&strict, &kept_from, "7.0.1"), (&open, &shown_to, "7.0.2")] {
         let archive = chart(version)?;
         let address = format!("{}/web.tgz", host.url());
         source.put("/index.yaml", ok(&index(&[(version, &address, Digest::of(&archive))])));
@@ -48,7 +48,7 @@ spec: {{url: \"{open}\", secretRef: {{name: login}}, passCredentials: true}}
     );
     cx.cluster().apply_yaml(&yaml).await?;
     for name in ["strict", "open"] {
-        let yaml = release::yaml(namespace, name, "web", "1.x", "");
+        let yaml = release::yaml(namespace, name, "web", "7.x", "");
         cx.cluster()
             .apply_yaml(&yaml.replace(&format!("name: {REPOSITORY}"), &format!("name: {name}")))
             .await?;
