@@ -440,7 +440,7 @@ impl<'t, W: Fn(&str) -> bool> Outline<'t, W> {
                 return None;
             }
             match self.byte(first) {
-                b'\n' if indent == 0 || column < indent => {
+                b'\n' if indent == 0 || column <= indent => {
                     // Go: a blank line that is deeper than the first decides too.
                     if indent == 0 && column > outer {
                         return None;

@@ -23,6 +23,8 @@ fn manifests_are_known() {
         "a: |\n\n  b: c\n    - d\n\n  e\nf: >-\n g\n",
         "a:\n- - b\n  - c\n- d:\n    e: -1\n",
         "a: |-\n  b\n # c\nd: e\n",
+        "a: |-\n  b\n  \n   c\n  \n\n",
+        "a: |+\n  b\n  \n \nd: |\n  e\n  \n",
     ] {
         assert!(known(text).is_some(), "{text}");
     }
@@ -104,6 +106,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A block scalar has the text that the parser gives it, wherever its blank lines are and whatever stands in them.
+    #[test]
+    fn block_scalars_have_their_text(
+        head in 0usize..HEADS.len(),
+        lines in prop::collection::vec((0usize..5, 0usize..LINES.len()), 1..8),
+        is_ended in any::<bool>(),
+    ) {
+        let mut text = HEADS[head].to_owned();
+        for (indent, line) in lines {
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            text.push_str(LINES[line]);
+        }
+        text.push_str(if is_ended { "\n" } else { "" });
+        known(&text);
+        known(&format!("{text}\nb: c\n"));
+    }
+}
+
+const HEADS: &[&str] =
+    &["a: |", "a: |-", "a: |+", "a: >", "a: >-", "a:\n  b: |", "a:\n- |-", "a:\n  - b: |+"];
+const LINES: &[&str] = &["", "", "b", "b  ", "# c", "\t", "\tb", "- d", "e: f"];
 const PIECES: &[&str] = &[
     "a: ", "b: ", "a:", "b:", "kind: ", "'q': ", "\"q\":", "- ", "- ", "-", "x", "y z", "'s'", "\"d\\n\"",
     "[]", "{}", "[x, 'y']", "|", "|-", ">", ">+", " # c", "#", "1", "-1", "~", "null", " ", "  ", ": ", "\t",
