@@ -7,8 +7,8 @@ use anyhow::{Context as _, ensure};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::waiting;
 use crate::audit::{Audit, AuditMark, Request};
-use crate::chart_server::ChartDir;
 use crate::cluster::Kind;
 use crate::context::Context;
 use crate::operator::USER;
@@ -25,17 +25,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The release may take ten minutes: only reads, or the watch, can tell in time that it is ready.
 const REST: &str = "  serviceAccountName: deployer\n  timeout: 10m\n";
 
-const OBJECTS: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: "{{ .Release.Name }}"}
-spec:
-  selector: {matchLabels: {app: "{{ .Release.Name }}"}}
-  template:
-    metadata: {labels: {app: "{{ .Release.Name }}"}, annotations: {pintle.dev/simulate: "{{ .Values.fate }}"}}
-    spec: {containers: [{name: main, image: "registry.example/web:{{ .Values.tag }}"}]}
-"#;
-
 pub async fn run(cx: &Context) -> anyhow::Result<()> {
     cx.alone_with(NAME, &[WATCH_SECONDS], tell).await
 }
@@ -43,13 +32,7 @@ pub async fn run(cx: &Context) -> anyhow::Result<()> {
 fn tell(cx: &Context) -> BoxFuture<'_, anyhow::Result<()>> {
     Box::pin(async move {
         let namespace = cx.namespace().await?;
-        let charts = ChartDir::new()?;
-        charts.add(
-            NAME,
-            "1.0.0",
-            &[("templates/all.yaml", OBJECTS), ("values.yaml", "fate: \"\"\ntag: 1\n")],
-        )?;
-        let server = charts.serve().await?;
+        let server = waiting::charts()?.serve().await?;
         let audit = cx.audit().context("a control plane of one's own has an audit log")?;
         narrow(cx, &namespace).await?;
         release::repository(cx, &namespace, &server).await?;
@@ -64,7 +47,7 @@ fn tell(cx: &Context) -> BoxFuture<'_, anyhow::Result<()>> {
         release::ready_at(cx, &namespace, "early", 2).await?;
 
         let mark = audit.mark().await?;
-        bind(cx, "narrow-apps", "narrow-apps").await?;
+        bind(cx, "narrow-apps").await?;
         asked(cx, audit, mark, "watch", 200).await?;
         waits_and_gets_ready(cx, &namespace, "after").await?;
         let mark = audit.mark().await?;
@@ -93,7 +76,7 @@ async fn waits_and_gets_ready(cx: &Context, namespace: &str, name: &str) -> anyh
 
 async fn install(cx: &Context, namespace: &str, name: &str, fate: &str) -> anyhow::Result<()> {
     let rest = format!("{REST}  values: {{fate: \"{fate}\"}}\n");
-    let yaml = release::yaml(namespace, name, NAME, "1.0.0", &rest).replace("  timeout: 60s\n", "");
+    let yaml = release::yaml(namespace, name, waiting::CHART, "1.0.0", &rest).replace("  timeout: 60s\n", "");
     cx.cluster().apply_yaml(&yaml).await
 }
 
@@ -109,7 +92,7 @@ async fn narrow(cx: &Context, namespace: &str) -> anyhow::Result<()> {
             "metadata": {"name": name}, "rules": rules,
         });
         cx.cluster().apply_yaml(&role.to_string()).await?;
-        bind(cx, name, name).await?;
+        bind(cx, name).await?;
     }
     cx.cluster().kubectl(&["create", "serviceaccount", "deployer", "-n", namespace]).await?;
     let account = format!("--serviceaccount={namespace}:deployer");
@@ -120,8 +103,9 @@ async fn narrow(cx: &Context, namespace: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn bind(cx: &Context, name: &str, role: &str) -> anyhow::Result<()> {
-    let (role, user) = (format!("--clusterrole={role}"), format!("--user={USER}"));
+/// Binds the role `name` to the operator's user, by a binding of that name.
+async fn bind(cx: &Context, name: &str) -> anyhow::Result<()> {
+    let (role, user) = (format!("--clusterrole={name}"), format!("--user={USER}"));
     cx.cluster().kubectl(&["create", "clusterrolebinding", name, &role, &user]).await?;
     Ok(())
 }

@@ -59,7 +59,7 @@ impl Operator {
         {
             self.release_queue.add_after(key, pause);
         }
-        if watches::is_definition(kind) {
+        if watches::is_definition(&kind.group, &kind.kind) {
             let waiting = self.parking.touch_anywhere(&object);
             waiting.into_iter().for_each(|key| self.release_queue.add_after(key, SETTLE));
         }

@@ -334,7 +334,7 @@ impl KindWatches {
                         missed(&kind, list == List::First);
                     }
                 };
-                if is_definition(&kind) {
+                if is_definition(&kind.group, &kind.kind) {
                     // Those of `crds/` have no marks: it is not known whose they are.
                     let told = |object: Metadata, _| touched(&kind, &object.metadata, Noticed::Turn);
                     let lists = |list| match list {
@@ -366,8 +366,8 @@ impl KindWatches {
 }
 
 /// Whether it is the kind of the definitions.
-pub fn is_definition(kind: &Kind) -> bool {
-    kind.group == "apiextensions.k8s.io" && kind.kind == "CustomResourceDefinition"
+pub fn is_definition(group: &str, kind: &str) -> bool {
+    group == "apiextensions.k8s.io" && kind == "CustomResourceDefinition"
 }
 
 /// How long a controller waits for its first lists.

@@ -55,9 +55,12 @@ impl Work<'_> {
         let known = self.operator.remember(self.key, uid, |memory| memory.health.clone());
         self.health = match known.filter(|known| known.is_of(exprs)) {
             Some(known) => known,
-            None => Arc::new(HealthChecks::new(exprs).await),
+            None => {
+                let parsed = Arc::new(HealthChecks::new(exprs).await);
+                self.operator.remember(self.key, uid, |memory| memory.health = Some(Arc::clone(&parsed)));
+                parsed
+            }
         };
-        self.operator.remember(self.key, uid, |memory| memory.health = Some(Arc::clone(&self.health)));
         match self.health.problem() {
             Some(problem) => Err(Failure::new(Reason::InvalidSpec, Retry::OnChange, problem)),
             None => Ok(()),

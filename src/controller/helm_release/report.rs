@@ -77,16 +77,21 @@ impl Work<'_> {
         let new = status(self.object, &view);
         self.tell(&verdict, history.as_ref(), old.as_ref()).await;
         Failpoint::Publishing.reach();
-        let written = self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await;
-        match written {
+        let is_written = self.write_status(old.as_ref(), new).await;
+        if is_written { requeue } else { Requeue::After(Duration::from_secs(5)) }
+    }
+
+    /// Writes the status, when it differs, and remembers it. False when it could not be written.
+    pub(super) async fn write_status(&self, old: Option<&HelmReleaseStatus>, new: HelmReleaseStatus) -> bool {
+        match self.operator.publisher.status(HELM_RELEASE, self.key, old, &new).await {
             Ok(Some(version)) => {
                 self.operator.remember_status(self.key, self.object.metadata.uid.as_ref(), new, version);
-                requeue
+                true
             }
-            Ok(None) => requeue,
+            Ok(None) => true,
             Err(error) => {
                 warn!(release = %self.key, error = chain(&error), "the status could not be written");
-                Requeue::After(Duration::from_secs(5))
+                false
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::cluster::{Kind, ObjectRef, Retry};
 use crate::controller::dependencies;
 use crate::controller::store::Key;
 use crate::controller::verdict::{Failure, Verdict};
+use crate::controller::watches;
 use crate::release::{
     self, Action, Desired, Draft, History, Outcome, Plan, Policy, Release, ReleaseKey, Remedy, Revision,
     Standing,
@@ -302,15 +303,12 @@ impl Work<'_> {
     pub(super) fn park(&self, key: &ReleaseKey, ready: BTreeSet<ObjectRef>, waiting: &[(ObjectRef, String)]) {
         let waits_for: BTreeSet<ObjectRef> = waiting.iter().map(|(object, _)| object.clone()).collect();
         // A definition that a hook makes is no object of the plan. The first list of its kind wakes who waits for one.
-        let definition = Kind::definition();
-        let is_definition =
-            |object: &ObjectRef| object.group == definition.group && object.kind == definition.kind;
-        let waits_for_definition = waits_for.iter().any(is_definition);
+        let waits_for_definition = waits_for.iter().any(|o| watches::is_definition(&o.group, &o.kind));
         if self.operator.parking.found(key, ready, waits_for) {
             self.operator.release_queue.add(self.key.clone());
         }
         if waits_for_definition {
-            self.operator.kinds.ensure(&definition);
+            self.operator.kinds.ensure(&Kind::definition());
         }
     }
 

@@ -1,14 +1,11 @@
 //! A release that rests: `spec.suspend` is set, and nothing is done but to say so, once.
 
 use k8s_openapi::jiff::Timestamp;
-use tracing::warn;
 
 use super::Work;
 use crate::api::condition::{self, READY, RECONCILING, STALLED, Status};
 use crate::api::{HelmReleaseStatus, Reason};
-use crate::cluster::chain;
 use crate::controller::Requeue;
-use crate::controller::publish::HELM_RELEASE;
 
 impl Work<'_> {
     /// Says that nothing is done. What could not be written is written at the next change.
@@ -18,15 +15,7 @@ impl Work<'_> {
         if !old.as_ref().is_some_and(is_told) {
             self.event(true, Reason::Suspended, &message).await;
         }
-        match self.operator.publisher.status(HELM_RELEASE, self.key, old.as_ref(), &new).await {
-            Ok(Some(version)) => {
-                self.operator.remember_status(self.key, self.object.metadata.uid.as_ref(), new, version);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                warn!(release = %self.key, error = chain(&error), "the status could not be written")
-            }
-        }
+        self.write_status(old.as_ref(), new).await;
         Requeue::OnChange
     }
 }
