@@ -410,8 +410,8 @@ impl<'t> Lexer<'t> {
 
     /// Skips letters, digits and `_`, and gives the rune that follows.
     fn skip_alphanumeric(&mut self) -> Option<u32> {
-        let in_name = |byte: &&u8| NAME.get(usize::from(**byte)).copied().unwrap_or(false);
-        self.pos += self.rest().iter().take_while(in_name).count();
+        let rest = self.rest();
+        self.pos += rest.iter().position(|&byte| !NAME[usize::from(byte)]).unwrap_or(rest.len());
         if let Some(&byte) = self.text.get(self.pos)
             && byte < 0x80
         {
@@ -451,15 +451,18 @@ impl<'t> Lexer<'t> {
     /// Scans to the closing `quote`; what is inside is the parser's concern.
     fn lex_quoted(&mut self, quote: u8, kind: TokenKind, unterminated: &str) -> Token {
         loop {
+            // Bytes will do: no byte of a longer rune is one of these.
+            let Some(offset) = memchr::memchr3(quote, b'\\', b'\n', self.rest()) else {
+                return self.fail(unterminated);
+            };
+            self.pos += offset;
             match self.text.get(self.pos) {
-                Some(&byte) if byte == quote => {
+                Some(b'\\') if !matches!(self.text.get(self.pos + 1), None | Some(b'\n')) => self.pos += 2,
+                Some(b'\n' | b'\\') => return self.fail(unterminated),
+                _ => {
                     self.pos += 1;
                     return self.emit(kind);
                 }
-                // Bytes will do: no byte of a longer rune is one of these.
-                Some(b'\\') if !matches!(self.text.get(self.pos + 1), None | Some(b'\n')) => self.pos += 2,
-                None | Some(b'\n' | b'\\') => return self.fail(unterminated),
-                Some(_) => self.pos += 1,
             }
         }
     }

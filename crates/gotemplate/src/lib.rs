@@ -34,5 +34,6 @@ pub use exec::{Limits, Location, MissingKey, Options, RECOMMENDED_STACK, State};
 pub use funcs::{Call, Func, Funcs, Signature, Type};
 pub use template::{Template, TemplateSet};
 pub use value::{
-    ElemType, Entries, IntKind, List, Map, MapType, Method, NamedMap, Object, Str, Value, deep_equal,
+    ElemType, Entries, IntKind, List, Map, MapType, Method, NamedMap, Object, Str, Value, YamlForm,
+    deep_equal,
 };

@@ -131,6 +131,23 @@ parts! {
 }
 
 impl Parts {
+    /// With room for what a text of so many bytes usually holds: an action every eighty bytes.
+    pub(crate) fn of_text(bytes: usize) -> Self {
+        Self {
+            nodes: Vec::with_capacity(bytes / 40 + 2),
+            commands: Vec::with_capacity(bytes / 64 + 2),
+            exprs: Vec::with_capacity(bytes / 32 + 2),
+            ..Self::default()
+        }
+    }
+
+    /// Gives back the room that was not needed: parts are kept as long as their chart.
+    pub(crate) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.commands.shrink_to_fit();
+        self.exprs.shrink_to_fit();
+    }
+
     /// Adds a part.
     pub(crate) fn add<T: Part>(&mut self, part: T) -> Id<T> {
         let pile = T::pile(self);

@@ -83,10 +83,13 @@ pub(crate) fn parse_number(span: Span, text: &[u8], kind: TokenKind) -> Result<N
 
 /// What nearly all numbers are: a few decimal digits.
 fn plain_number(span: Span, text: &[u8]) -> Option<Number> {
-    let plain = text.len() <= 18 && (text.len() == 1 || text.first() != Some(&b'0'));
-    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    let digits = plain && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| Number {
+    // More than 18 digits may be too many for an integer; those after a 0 are octal.
+    if !matches!(text, [b'0'] | [b'1'..=b'9', ..]) || text.len() > 18 || !text.iter().all(u8::is_ascii_digit)
+    {
+        return None;
+    }
+    let number = text.iter().fold(0, |number, &digit| number * 10 + i64::from(digit - b'0'));
+    Some(Number {
         int: Some(number),
         uint: Some(number.unsigned_abs()),
         float: Some(number as f64),
@@ -241,12 +244,13 @@ pub(crate) fn unquote(token: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let inner = token.get(1..token.len().saturating_sub(1)).ok_or(INVALID_SYNTAX)?;
     if token.first() == Some(&b'`') {
         // Go: carriage returns are not part of raw strings.
-        if !inner.contains(&b'\r') {
+        if memchr::memchr(b'\r', inner).is_none() {
             return Ok(Cow::Borrowed(inner));
         }
         return Ok(inner.iter().copied().filter(|&byte| byte != b'\r').collect());
     }
-    if !inner.contains(&b'\\') && std::str::from_utf8(inner).is_ok() {
+    let is_text = inner.is_ascii() || std::str::from_utf8(inner).is_ok();
+    if is_text && memchr::memchr(b'\\', inner).is_none() {
         return Ok(Cow::Borrowed(inner));
     }
     let mut out = Vec::with_capacity(inner.len());

@@ -140,8 +140,9 @@ impl<'t> Emitter<'t> {
                 self.scalar(text.as_bytes());
             }
             Some(item @ Item::Text { .. }) => self.text(self.tree.text(item), context),
+            Some(item @ Item::Plain { .. }) => self.scalar(self.tree.text(item)),
             Some(Item::Seq { end }) if end <= index + 1 => self.empty(b"[", b"]"),
-            Some(Item::Map { end }) if end <= index + 1 => self.empty(b"{", b"}"),
+            Some(Item::Map { end } | Item::Struct { end }) if end <= index + 1 => self.empty(b"{", b"}"),
             Some(Item::Seq { end }) => {
                 let outer = self.indent;
                 // Version 2 does not indent a list in a map, unless it starts its own line.
@@ -150,11 +151,14 @@ impl<'t> Emitter<'t> {
                 self.increase_indent(indentless);
                 frames.push(Frame::Seq { next: index + 1, end, outer });
             }
-            Some(Item::Map { end }) => {
+            Some(item @ (Item::Map { end } | Item::Struct { end })) => {
                 let outer = self.indent;
                 self.increase_indent(false);
                 let first = self.keys.len();
-                self.sort_keys(index + 1, end);
+                self.push_keys(index + 1, end);
+                if let Item::Map { .. } = item {
+                    self.sort_keys(first);
+                }
                 frames.push(Frame::Map {
                     first,
                     next: first,
@@ -171,14 +175,17 @@ impl<'t> Emitter<'t> {
         self.indicator(close, false, false, false);
     }
 
-    /// Puts the keys of a map on the stack, in order, with the last of equal ones.
-    fn sort_keys(&mut self, mut index: usize, end: usize) {
-        let tree = self.tree;
-        let first = self.keys.len();
+    /// Puts the keys of a map on the stack.
+    fn push_keys(&mut self, mut index: usize, end: usize) {
         while index < end {
             self.keys.push(index);
-            index = tree.after(index + 1);
+            index = self.tree.after(index + 1);
         }
+    }
+
+    /// Sorts the keys on the stack from `first` on, and keeps the last of equal ones.
+    fn sort_keys(&mut self, first: usize) {
+        let tree = self.tree;
         let order = self.style.order;
         let key = |index: usize| {
             let item = tree.items.get(index).copied().unwrap_or(Item::Null);

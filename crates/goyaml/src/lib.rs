@@ -50,6 +50,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::error::Error;
+pub use crate::ser::Timestamp;
 pub use crate::value::Value;
 
 /// The deepest nesting that `encoding/json` reads.

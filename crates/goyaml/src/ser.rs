@@ -24,12 +24,21 @@ pub(crate) enum Item {
         start: usize,
         end: usize,
     },
+    /// As [`Item::Text`], but of another type than strings: it never needs quotes.
+    Plain {
+        start: usize,
+        end: usize,
+    },
     /// A list, and the index after its last descendant.
     Seq {
         end: usize,
     },
     /// A map whose keys and values alternate.
     Map {
+        end: usize,
+    },
+    /// As [`Item::Map`], but the keys stay in their order, and are all different.
+    Struct {
         end: usize,
     },
 }
@@ -41,6 +50,20 @@ pub(crate) struct Tree {
     text: Vec<u8>,
     odd: bool,
     deepest: usize,
+}
+
+/// The text of a Go `time.Time`, which [`to_string_pretty`](crate::to_string_pretty) writes without quotes.
+#[derive(Debug, Clone, Copy)]
+pub struct Timestamp<'t>(pub &'t str);
+
+impl Timestamp<'_> {
+    const NAME: &'static str = "time.Time";
+}
+
+impl Serialize for Timestamp<'_> {
+    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(Self::NAME, self.0)
+    }
 }
 
 /// What the tree is for.
@@ -63,7 +86,9 @@ impl Tree {
     /// Gives the bytes of a text; not UTF-8 if the value was bytes.
     pub(crate) fn text(&self, item: Item) -> &[u8] {
         match item {
-            Item::Text { start, end } => self.text.get(start..end).unwrap_or_default(),
+            Item::Text { start, end } | Item::Plain { start, end } => {
+                self.text.get(start..end).unwrap_or_default()
+            }
             _ => &[],
         }
     }
@@ -71,7 +96,7 @@ impl Tree {
     /// Gives the index after an item and its descendants.
     pub(crate) fn after(&self, index: usize) -> usize {
         match self.items.get(index) {
-            Some(&(Item::Seq { end } | Item::Map { end })) => end.max(index + 1),
+            Some(&(Item::Seq { end } | Item::Map { end } | Item::Struct { end })) => end.max(index + 1),
             _ => index + 1,
         }
     }
@@ -114,12 +139,12 @@ impl Tree {
                 Item::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
                 Item::Uint(value) => out.extend_from_slice(value.to_string().as_bytes()),
                 Item::Float(value) => out.extend_from_slice(format_float_json(value).as_bytes()),
-                Item::Text { .. } => json_string(&mut out, self.text(item)),
+                Item::Text { .. } | Item::Plain { .. } => json_string(&mut out, self.text(item)),
                 Item::Seq { end } => {
                     out.push(b'[');
                     open.push(Open { end, map: false, count: 0 });
                 }
-                Item::Map { end } => {
+                Item::Map { end } | Item::Struct { end } => {
                     out.push(b'{');
                     open.push(Open { end, map: true, count: 0 });
                 }
@@ -291,7 +316,9 @@ impl Builder {
     fn close(&mut self, index: usize) {
         let end = self.tree.items.len();
         self.depth -= 1;
-        if let Some(Item::Seq { end: slot } | Item::Map { end: slot }) = self.tree.items.get_mut(index) {
+        if let Some(Item::Seq { end: slot } | Item::Map { end: slot } | Item::Struct { end: slot }) =
+            self.tree.items.get_mut(index)
+        {
             *slot = end;
         }
     }
@@ -395,10 +422,18 @@ impl<'b> ser::Serializer for &'b mut Builder {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<(), Error> {
-        value.serialize(self)
+        value.serialize(&mut *self)?;
+        if name == Timestamp::NAME
+            && self.form == Form::Plain
+            && let Some(item) = self.tree.items.last_mut()
+            && let Item::Text { start, end } = *item
+        {
+            *item = Item::Plain { start, end };
+        }
+        Ok(())
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -441,7 +476,11 @@ impl<'b> ser::Serializer for &'b mut Builder {
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Container<'b>, Error> {
-        Ok(self.open(Item::Map { end: 0 }))
+        Ok(self.open(match self.form {
+            // Go: what is read back from JSON is a map.
+            Form::Json => Item::Map { end: 0 },
+            Form::Plain => Item::Struct { end: 0 },
+        }))
     }
 
     fn serialize_struct_variant(

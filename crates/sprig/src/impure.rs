@@ -227,7 +227,7 @@ fn begin(
     environment: &Environment,
     state: &State<'_, '_>,
     function: &'static str,
-    args: &[Value],
+    arguments: String,
 ) -> (Use, Option<Drawn>) {
     let place = state.location();
     let file = environment.file();
@@ -235,7 +235,7 @@ fn begin(
         function: function.to_owned(),
         file: if file.is_empty() { place.file.to_owned() } else { file },
         template: place.template.to_owned(),
-        arguments: digest(args),
+        arguments,
     };
     environment.uses().begin(key, place.line)
 }
@@ -248,7 +248,7 @@ pub(crate) fn drawn(
     draw: fn(&mut State<'_, '_>, &[Value]) -> Outcome,
 ) -> Outcome {
     let Some(environment) = state.host::<Environment>() else { return draw(state, args) };
-    let (begun, earlier) = begin(environment, state, function, args);
+    let (begun, earlier) = begin(environment, state, function, digest(args));
     let value = match &earlier {
         Some(earlier) => {
             let value = earlier.value(environment);
@@ -268,7 +268,7 @@ pub(crate) fn drawn(
 
 /// What time it is, or was in an earlier render.
 pub(crate) fn moment(environment: &Environment, state: &State<'_, '_>, function: &'static str) -> Time {
-    let (begun, earlier) = begin(environment, state, function, &[]);
+    let (begun, earlier) = begin(environment, state, function, String::new());
     let zone = environment.time_zone();
     let time = match earlier {
         Some(Drawn::Time { seconds, nanoseconds }) => {
@@ -285,7 +285,7 @@ pub(crate) fn moment(environment: &Environment, state: &State<'_, '_>, function:
 /// replayed.
 pub fn note(state: &State<'_, '_>, function: &'static str, args: &[Value]) {
     if let Some(environment) = state.host::<Environment>() {
-        let (begun, _) = begin(environment, state, function, args);
+        let (begun, _) = begin(environment, state, function, digest(args));
         environment.uses().note(begun);
     }
 }
@@ -293,8 +293,8 @@ pub fn note(state: &State<'_, '_>, function: &'static str, args: &[Value]) {
 /// The same of a variable, once for each line that has it: a loop may take it as often as it likes.
 pub fn note_line(state: &State<'_, '_>, variable: &'static str) {
     if let Some(environment) = state.host::<Environment>() {
-        let line = Value::int(i64::try_from(state.location().line).unwrap_or_default());
-        let (begun, _) = begin(environment, state, variable, &[line]);
+        let line = state.location().line.to_string();
+        let (begun, _) = begin(environment, state, variable, line);
         if begun.occurrence == 0 {
             environment.uses().note(Use { arguments: String::new(), ..begun });
         }

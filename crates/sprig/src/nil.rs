@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::rc::Rc;
 
-use pintle_gotemplate::{ElemType, Entries, List, Map, MapType, Object, Value};
+use pintle_gotemplate::{ElemType, Entries, List, Map, MapType, Object, Value, YamlForm};
 
 /// A nil slice, empty in every other respect.
 pub struct NilSlice(ElemType);
@@ -40,8 +40,8 @@ impl Object for NilSlice {
         Some(Value::List(List::new(self.0, Vec::new())))
     }
 
-    fn to_yaml(&self) -> Option<Value> {
-        self.nil_of()
+    fn to_yaml(&self) -> Option<YamlForm> {
+        self.nil_of().map(YamlForm::Value)
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {
@@ -107,8 +107,8 @@ impl Object for NilMap {
         Some(Value::Map(Map::typed(self.0, Entries::new())))
     }
 
-    fn to_yaml(&self) -> Option<Value> {
-        self.nil_of()
+    fn to_yaml(&self) -> Option<YamlForm> {
+        self.nil_of().map(YamlForm::Value)
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {

@@ -210,12 +210,10 @@ impl<'set> State<'set, '_> {
         args: Args<'set>,
     ) -> Result<Operand, Error> {
         let file = self.file;
-        // The lexer takes nothing else than UTF-8 for a name.
-        let names = std::str::from_utf8(names.of(&file.text)).unwrap_or_default();
         // Every name has its dot in front.
-        let Some(mut rest) = names.get(1..) else { return Ok(receiver.clone()) };
+        let Some(mut rest) = names.of(&file.text).get(1..) else { return Ok(receiver.clone()) };
         let mut walked = None;
-        while let Some(end) = rest.bytes().position(|byte| byte == b'.') {
+        while let Some(end) = rest.iter().position(|&byte| byte == b'.') {
             let name = rest.get(..end).unwrap_or_default();
             walked =
                 Some(self.eval_field(dot, name, expr, Args::NONE, walked.as_ref().unwrap_or(receiver))?);
@@ -227,13 +225,16 @@ impl<'set> State<'set, '_> {
     fn eval_field(
         &mut self,
         dot: &Operand,
-        name: &'set str,
+        key: &'set [u8],
         expr: &'set Expr,
         args: Args<'set>,
         receiver: &Operand,
     ) -> Result<Operand, Error> {
+        if let Value::Map(map) = &receiver.value {
+            return self.eval_key(dot, key, expr, args, map);
+        }
+        let name = word(key);
         match &receiver.value {
-            Value::Map(map) => self.eval_key(dot, name, expr, args, map),
             Value::Object(object) => self.eval_member(dot, name, expr, args, receiver, object),
             Value::Nil if receiver.boxed => {
                 self.error(format!("nil pointer evaluating interface {{}}.{name}"))
@@ -255,29 +256,29 @@ impl<'set> State<'set, '_> {
     fn eval_key(
         &mut self,
         dot: &Operand,
-        name: &'set str,
+        key: &'set [u8],
         expr: &'set Expr,
         args: Args<'set>,
         map: &Map,
     ) -> Result<Operand, Error> {
         if let MapType::Named(named) = map.ty
-            && let Some(method) = (named.method)(map, name)
+            && let Some(method) = (named.method)(map, key)
         {
-            return self.call_method(dot, name, expr, args, &method);
+            return self.call_method(dot, word(key), expr, args, &method);
         }
         if !args.is_empty() {
-            return self.error(format!("{name} is not a method but has arguments"));
+            return self.error(format!("{} is not a method but has arguments", word(key)));
         }
         let boxed = map.ty != MapType::String;
-        match map.get(name.as_bytes()) {
+        match map.get(key) {
             Some(value) => {
                 if let Value::Object(object) = &value {
                     object.taken(self);
                 }
                 Ok(Operand { value, boxed })
             }
-            None if boxed => self.missing(name, Value::Nil),
-            None => self.missing(name, Value::string("")),
+            None if boxed => self.missing(word(key), Value::Nil),
+            None => self.missing(word(key), Value::string("")),
         }
     }
 
@@ -589,4 +590,9 @@ fn can_be_nil(ty: Type) -> bool {
         Type::Object(name) => name.starts_with('*'),
         _ => false,
     }
+}
+
+/// A name as a text: the lexer takes nothing else than UTF-8 for one.
+fn word(name: &[u8]) -> &str {
+    std::str::from_utf8(name).unwrap_or_default()
 }

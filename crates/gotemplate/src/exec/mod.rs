@@ -96,6 +96,9 @@ pub struct State<'set, 'run> {
     spare: Vec<Vec<Value>>,
 }
 
+/// Room for the output of most templates, which is about as long as their text.
+const TYPICAL_OUTPUT: usize = 64 * 1024;
+
 /// Executes the template `name` of `set`.
 pub(crate) fn execute(
     set: &TemplateSet,
@@ -108,6 +111,7 @@ pub(crate) fn execute(
     let tree = set.find(name).ok_or_else(|| Error::plain(no_template(name)))?;
     let run = Run::new(funcs, host, *options);
     let mut state = State::new(set, &run, tree);
+    state.out.reserve(tree.file.text.len().min(TYPICAL_OUTPUT));
     state.walk_tree(tree, &Operand::plain(dot.clone()))?;
     Ok(state.out)
 }

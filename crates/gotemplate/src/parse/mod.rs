@@ -35,20 +35,21 @@ pub(crate) fn parse(name: &str, text: &Bytes, funcs: &Funcs, guard: StackGuard) 
         ahead: [none; 2],
         peek_count: 0,
         body: Body::default(),
-        nodes: Vec::new(),
-        commands: Vec::new(),
-        operands: Vec::new(),
-        decls: Vec::new(),
+        nodes: Vec::with_capacity(32),
+        commands: Vec::with_capacity(8),
+        operands: Vec::with_capacity(16),
+        decls: Vec::with_capacity(2),
         file: File {
             name: name.into(),
             text: text.clone(),
             funcs: funcs.table().clone(),
-            parts: Parts::default(),
+            parts: Parts::of_text(text.len()),
         },
         bodies: Vec::new(),
     };
     parser.parse_file()?;
-    let Parser { file, bodies, .. } = parser;
+    let Parser { mut file, bodies, .. } = parser;
+    file.parts.shrink();
     let file = Arc::new(file);
     let tree = |(name, root)| Tree { name, root, file: file.clone() };
     Ok(bodies.into_iter().map(tree).collect())
@@ -107,15 +108,29 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
+    // Half of all tokens are asked for twice: only the first time costs a call.
+    #[inline]
     fn next(&mut self) -> Token {
-        if self.peek_count == 0 {
-            self.ahead[0] = self.lexer.next_token();
-            return self.ahead[0];
+        match self.peek_count {
+            0 => self.advance(),
+            1 => {
+                self.peek_count = 0;
+                self.ahead[0]
+            }
+            _ => {
+                self.peek_count = 1;
+                self.ahead[1]
+            }
         }
-        self.peek_count -= 1;
-        self.ahead[self.peek_count]
     }
 
+    #[inline(never)]
+    fn advance(&mut self) -> Token {
+        self.ahead[0] = self.lexer.next_token();
+        self.ahead[0]
+    }
+
+    #[inline]
     fn backup(&mut self) {
         self.peek_count += 1;
     }
@@ -126,6 +141,7 @@ impl<'t> Parser<'t> {
         self.peek_count = 2;
     }
 
+    #[inline]
     fn peek(&mut self) -> Token {
         let token = self.next();
         self.backup();

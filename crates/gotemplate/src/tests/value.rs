@@ -42,7 +42,7 @@ static VALUES: NamedMap = NamedMap {
     name: "common.Values",
     method: |map, name| {
         let map = map.clone();
-        (name == "Size").then(|| Method {
+        (name == b"Size").then(|| Method {
             signature: Signature { params: &[], variadic: false },
             call: Box::new(move |_| Ok(Value::int(i64::try_from(map.len()).unwrap()))),
         })

@@ -18,13 +18,7 @@ pub(super) fn load_path(path: &Path, limits: &Limits) -> Result<Chart, Error> {
 }
 
 fn load_file(path: &Path, limits: &Limits) -> Result<Chart, Error> {
-    let mut file = fs::File::open(path).map_err(|source| read_error(path, source))?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed, so that the loader can tell that there was more.
-    (&mut file)
-        .take(limits.compressed_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|source| read_error(path, source))?;
+    let bytes = read(path, limits.compressed_bytes)?;
     let name = path.to_string_lossy();
     if !bytes.starts_with(b"\x1f\x8b\x08") {
         if name.ends_with(".yml") || name.ends_with(".yaml") {
@@ -91,24 +85,30 @@ impl Walk {
             if meta.is_dir() {
                 self.directory(&child, &format!("{name}/"), depth + 1)?;
             } else if meta.is_file() {
-                self.file(&child, name)?;
+                let data = read(&child, self.budget.bytes_left())?;
+                self.budget.take(data.len() as u64)?;
+                self.files.push(RawFile { name, data: without_bom(&data.into()) });
             } else {
                 return Err(Error::IrregularFile { path: child.to_string_lossy().into_owned() });
             }
         }
         Ok(())
     }
+}
 
-    fn file(&mut self, path: &Path, name: String) -> Result<(), Error> {
-        let left = self.budget.bytes_left();
-        let mut data = Vec::new();
-        fs::File::open(path)
-            .and_then(|file| file.take(left.saturating_add(1)).read_to_end(&mut data))
-            .map_err(|source| read_error(path, source))?;
-        self.budget.take(data.len() as u64)?;
-        self.files.push(RawFile { name, data: without_bom(&data.into()) });
-        Ok(())
-    }
+/// The bytes of a file, and one more than allowed if there are more, so that the caller can tell.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let all = limit.saturating_add(1);
+    let mut data = Vec::new();
+    let mut read = || {
+        let file = fs::File::open(path)?;
+        // A reader that is bounded does not know how much is coming: without room for it there are eight reads a file.
+        let size = file.metadata()?.len().min(all);
+        data.reserve_exact(usize::try_from(size).unwrap_or_default());
+        file.take(all).read_to_end(&mut data)
+    };
+    read().map_err(|source| read_error(path, source))?;
+    Ok(data)
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> Error {

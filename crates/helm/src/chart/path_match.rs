@@ -75,12 +75,17 @@ fn scan_chunk(pattern: &str) -> (bool, &str, &str) {
 
 /// Matches one chunk at the start of `name`; what is left of the name, or nothing.
 fn match_chunk<'n>(chunk: &str, name: &'n str) -> Result<Option<&'n str>, BadPattern> {
+    // Go: what cannot match is still read to its end, for the mistakes in it; these have none.
+    let is_sound = !chunk.contains(['[', '\\']);
     let mut failed = false;
     let mut pattern = chunk.chars();
     let mut rest = name.chars();
     while let Some(p) = pattern.next() {
         if !failed && rest.as_str().is_empty() {
             failed = true;
+        }
+        if failed && is_sound {
+            return Ok(None);
         }
         match p {
             '[' => {

@@ -140,7 +140,8 @@ impl Manifest {
 
     /// The documents as Helm stores them: `---`, `# Source: PATH`, text, newline.
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(self.documents.iter().map(|d| d.text.len() + 64).sum());
+        let mut text =
+            String::with_capacity(self.documents.iter().map(|d| d.source.len() + d.text.len() + 32).sum());
         for document in &self.documents {
             write_block(&mut text, &document.source, &document.text);
         }

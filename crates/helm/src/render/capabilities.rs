@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::Compat;
-use pintle_gotemplate::{Entries, FuncError, Method, Object, Signature, State, Str, Type, Value};
+use pintle_gotemplate::{Entries, FuncError, Method, Object, Signature, State, Str, Type, Value, YamlForm};
 use pintle_sprig::impure;
 
 /// What templates see as `.Capabilities`.
@@ -306,6 +306,14 @@ impl Object for CapabilitiesObject {
         ])))
     }
 
+    fn to_yaml(&self) -> Option<YamlForm> {
+        Some(YamlForm::Struct(vec![
+            ("kubeversion", Value::Object(self.kube_version.clone())),
+            ("apiversions", Value::Object(self.api_versions.clone())),
+            ("helmversion", Value::Object(Rc::new(HelmVersionObject(self.compat)))),
+        ]))
+    }
+
     fn to_json(&self) -> Option<String> {
         Some(json_struct(&[
             ("KubeVersion", self.kube_version.to_json()?),
@@ -400,6 +408,12 @@ impl Object for KubeVersionObject {
             ("Major".into(), Value::string(&self.version.major)),
             ("Minor".into(), Value::string(&self.version.minor)),
         ])))
+    }
+
+    fn to_yaml(&self) -> Option<YamlForm> {
+        let KubeVersion { version, major, minor, .. } = &self.version;
+        let fields = [("version", version), ("major", major), ("minor", minor)];
+        Some(YamlForm::Struct(fields.map(|(name, text)| (name, Value::string(text))).into()))
     }
 
     fn to_json(&self) -> Option<String> {
@@ -528,6 +542,20 @@ impl Object for HelmVersionObject {
     fn to_plain(&self) -> Option<Value> {
         let fields = self.fields().into_iter().map(|(name, text)| (name.into(), Value::string(text)));
         Some(Value::map(fields.collect()))
+    }
+
+    fn to_yaml(&self) -> Option<YamlForm> {
+        // Go: the names and `omitempty` of tags are those of JSON.
+        let mut fields = vec![
+            ("version", helm_version(self.0)),
+            ("gitcommit", ""),
+            ("gittreestate", ""),
+            ("goversion", GO_VERSION),
+        ];
+        if self.0 == Compat::V4 {
+            fields.push(("kubeclientversion", KUBE_CLIENT_VERSION));
+        }
+        Some(YamlForm::Struct(fields.into_iter().map(|(name, text)| (name, text.into())).collect()))
     }
 
     fn to_json(&self) -> Option<String> {

@@ -227,19 +227,19 @@ fn named(map: &Map, compat: Compat) -> Map {
 }
 
 /// Helm v4 `pkg/chart/common/values.go`: the methods hide keys of their names.
-fn method(map: &Map, name: &str) -> Option<Method> {
-    if !matches!(name, "AsMap" | "YAML" | "Table" | "PathValue") {
+fn method(map: &Map, name: &[u8]) -> Option<Method> {
+    if !matches!(name, b"AsMap" | b"YAML" | b"Table" | b"PathValue") {
         return None;
     }
     let map = map.clone();
     match name {
-        "AsMap" => Some(no_args(move || Ok(Value::Map(map.as_any())))),
-        "YAML" => Some(no_args(move || {
+        b"AsMap" => Some(no_args(move || Ok(Value::Map(map.as_any())))),
+        b"YAML" => Some(no_args(move || {
             let text = convert::to_yaml(&Value::Map(map.as_any())).map_err(FuncError::Message)?;
             Ok(Value::string(text))
         })),
-        "Table" => Some(one_string(move |path| table(&map, &path.to_string_lossy()).map(Value::Map))),
-        "PathValue" => Some(one_string(move |path| path_value(&map, &path.to_string_lossy()))),
+        b"Table" => Some(one_string(move |path| table(&map, &path.to_string_lossy()).map(Value::Map))),
+        b"PathValue" => Some(one_string(move |path| path_value(&map, &path.to_string_lossy()))),
         _ => None,
     }
 }

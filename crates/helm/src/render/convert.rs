@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pintle_gotemplate::{ElemType, Entries, IntKind, Map, Value};
-use pintle_goyaml::Value as Plain;
-use serde::ser::Error as _;
+use pintle_gotemplate::{ElemType, Entries, IntKind, Map, Value, YamlForm};
+use pintle_goyaml::{Timestamp, Value as Plain};
+use serde::ser::{Error as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 
 /// Deeper values than these are taken for maps within themselves.
@@ -113,10 +113,21 @@ impl Serialize for Form<'_> {
                 serializer
                     .collect_map(entries.iter().map(|(key, value)| (key.to_string_lossy(), inner(value))))
             }
-            Value::Object(object) => match if self.json { object.to_plain() } else { object.to_yaml() } {
-                Some(plain) => inner(&plain).serialize(serializer),
-                None => Err(S::Error::custom(format!("json: unsupported type: {}", object.type_name()))),
-            },
+            Value::Object(object) => {
+                let form = if self.json { object.to_plain().map(YamlForm::Value) } else { object.to_yaml() };
+                match form {
+                    Some(YamlForm::Value(plain)) => inner(&plain).serialize(serializer),
+                    Some(YamlForm::Timestamp(text)) => Timestamp(&text).serialize(serializer),
+                    Some(YamlForm::Struct(fields)) => {
+                        let mut map = serializer.serialize_struct("", fields.len())?;
+                        for (name, value) in &fields {
+                            map.serialize_field(name, &inner(value))?;
+                        }
+                        map.end()
+                    }
+                    None => Err(S::Error::custom(format!("json: unsupported type: {}", object.type_name()))),
+                }
+            }
         }
     }
 }

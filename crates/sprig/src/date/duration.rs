@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 
-use pintle_gotemplate::{FuncError, Method, Object, Signature, Type, Value};
+use pintle_gotemplate::{FuncError, Method, Object, Signature, Type, Value, YamlForm};
 
 use crate::args::Args;
 
@@ -212,8 +212,8 @@ impl Object for Duration {
         Some(Value::int64(self.0))
     }
 
-    fn to_yaml(&self) -> Option<Value> {
-        Some(self.to_string().into())
+    fn to_yaml(&self) -> Option<YamlForm> {
+        Some(YamlForm::Value(self.to_string().into()))
     }
 
     fn equals(&self, other: &dyn Object) -> bool {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use pintle_gotemplate::{FuncError, Method, Object, Signature, Type, Value};
+use pintle_gotemplate::{FuncError, Method, Object, Signature, Type, Value, YamlForm};
 
 use super::calendar::{self, Civil, WEEKDAYS};
 use super::duration::Duration;
@@ -298,6 +298,11 @@ impl Object for Time {
         // Go: years of more than four digits have no RFC 3339.
         let year = self.fields().date.year;
         (0..=9999).contains(&year).then(|| self.format(b"2006-01-02T15:04:05.999999999Z07:00").into())
+    }
+
+    fn to_yaml(&self) -> Option<YamlForm> {
+        let text = self.format(b"2006-01-02T15:04:05.999999999Z07:00");
+        Some(YamlForm::Timestamp(String::from_utf8_lossy(&text).into_owned()))
     }
 
     fn equals(&self, other: &dyn Object) -> bool {

@@ -162,7 +162,7 @@ impl Encoder {
 fn scalar(object: &dyn Object) -> Option<Value> {
     match object.type_name() {
         TIME => object.to_plain(),
-        "time.Duration" => object.to_yaml(),
+        "time.Duration" => Some(object.print().into()),
         _ => None,
     }
 }
