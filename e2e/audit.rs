@@ -142,21 +142,20 @@ impl Audit {
         Ok(requests)
     }
 
-    /// Everything after `mark`, once a request of our own shows that the log has come so far.
+    /// What came in between `mark` and a request of our own, as soon as all of it is answered: the server notes an answer
+    /// only after it has been given, and whoever waited for what the request did may be faster.
     async fn settled(&self, mark: AuditMark) -> anyhow::Result<(Vec<Request>, AuditMark)> {
         let name = format!("audit-mark-{:016x}", rand::random::<u64>());
         self.objects.find(Kind::CONFIG_MAP, "default", &name).await?;
         let deadline = Instant::now() + WITHIN;
         loop {
             let bytes = self.read(mark.0)?;
-            if let Some(end) = find_line_end(&bytes, &name) {
-                match parse(&bytes[..end]) {
-                    Ok(requests) => return Ok((requests, AuditMark(mark.0 + end as u64))),
-                    // What is being written may be read before it is whole.
-                    Err(error) => ensure!(Instant::now() < deadline, "{error:#}"),
-                }
+            if let Some(end) = find_line_end(&bytes, &name)
+                && let Some(requests) = answered(&bytes, end)?
+            {
+                return Ok((requests, AuditMark(mark.0 + end as u64)));
             }
-            ensure!(Instant::now() < deadline, "a request is not in the audit log after {WITHIN:?}");
+            ensure!(Instant::now() < deadline, "requests are not in the audit log after {WITHIN:?}");
             sleep(LOOK_EVERY).await;
         }
     }
@@ -177,15 +176,30 @@ fn find_line_end(bytes: &[u8], word: &str) -> Option<usize> {
     Some(at + rest + 1)
 }
 
-fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Request>> {
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let mut requests = Vec::new();
-    for line in lines {
+/// The requests whose first line is before `end`, in that order; nothing while one of them has no answer.
+fn answered(bytes: &[u8], end: usize) -> anyhow::Result<Option<Vec<Request>>> {
+    let mut received = Vec::new();
+    let mut answers = BTreeMap::new();
+    let mut position = 0;
+    // What is being written may be read before it is whole.
+    for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
         let event: Value = serde_json::from_slice(line)
             .with_context(|| format!("the audit log has a broken line: {}", String::from_utf8_lossy(line)))?;
-        requests.extend(Request::parse(&event));
+        let id = text(&event, "/auditID");
+        if event["stage"] != "RequestReceived" {
+            // The first line of a long answer is an answer, too, if not one that counts.
+            let request = Request::parse(&event);
+            let known: &mut Option<Request> = answers.entry(id).or_default();
+            *known = known.take().or(request);
+        } else if position < end {
+            received.push(id);
+        }
+        position += line.len();
     }
-    Ok(requests)
+    if !received.iter().all(|id| answers.contains_key(id)) {
+        return Ok(None);
+    }
+    Ok(Some(received.iter().filter_map(|id| answers.remove(id)?).collect()))
 }
 
 /// Requests as lines that tell how often each was made.

@@ -358,7 +358,6 @@ fn container_log(further: &[&str]) -> String {
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived]
 rules:
 - level: Metadata
 ";
