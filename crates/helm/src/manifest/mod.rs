@@ -140,21 +140,19 @@ impl Manifest {
 
     /// The documents as Helm stores them: `---`, `# Source: PATH`, text, newline.
     pub fn to_text(&self) -> String {
-        let mut text =
-            String::with_capacity(self.documents.iter().map(|d| d.source.len() + d.text.len() + 32).sum());
-        for document in &self.documents {
-            write_block(&mut text, &document.source, &document.text);
-        }
-        text
+        text_of(self.blocks().collect())
     }
 
-    /// The definitions of `crds/` in the same form, as `--include-crds` prints them.
-    pub fn crds_text(&self) -> String {
-        let mut text = String::new();
-        for crd in &self.crds {
-            write_block(&mut text, &crd.path, &lossy(&crd.file.data));
-        }
-        text
+    /// The definitions of `crds/` before the documents, in the same form, as `--include-crds` prints them.
+    pub fn to_text_with_crds(&self) -> String {
+        let crds = self.crds.iter().map(|crd| (crd.path.as_str(), lossy(&crd.file.data)));
+        text_of(crds.chain(self.blocks()).collect())
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.documents
+            .iter()
+            .map(|document| (document.source.as_str(), Cow::Borrowed(document.text.as_str())))
     }
 
     /// SHA-256 over every object, in the order of the manifest, independent of layout and comments.
@@ -258,6 +256,16 @@ impl Head {
 /// `String::from_utf8_lossy`, which takes bytes one by one even where all of them are good.
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// The text of blocks. Some are megabytes long: it is never moved to a larger place.
+fn text_of(blocks: Vec<(&str, Cow<'_, str>)>) -> String {
+    let mut text =
+        String::with_capacity(blocks.iter().map(|(source, text)| source.len() + text.len() + 32).sum());
+    for (source, block) in &blocks {
+        write_block(&mut text, source, block);
+    }
+    text
 }
 
 /// Writes one block of a manifest's text.

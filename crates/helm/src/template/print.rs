@@ -19,9 +19,11 @@ impl Template {
         out: &mut dyn Write,
         post: impl Fn(String) -> Result<String, Error>,
     ) -> Result<(), Error> {
-        let mut text = if self.include_crds { manifest.crds_text() } else { String::new() };
-        text.push_str(&manifest.to_text());
-        let mut text = format!("{}\n", post(text)?.trim());
+        let text = if self.include_crds { manifest.to_text_with_crds() } else { manifest.to_text() };
+        let mut text = post(text)?;
+        text.truncate(text.trim_end().len());
+        text.drain(..text.len() - text.trim_start().len());
+        text.push('\n');
         for hook in self.hooks(manifest) {
             write_block(&mut text, &hook.path, &hook.text);
         }
