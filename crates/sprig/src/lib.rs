@@ -45,5 +45,5 @@ mod xstrings;
 pub use date::{Duration, Time, Zone};
 pub use environment::{Environment, Random, RsaKeys};
 pub use nil::{NilMap, NilSlice};
-pub use numeric::{to_float64, to_int64};
+pub use numeric::{parse_float64, to_float64, to_int64};
 pub use table::{NON_HERMETIC, SLOW, add_to, funcs};

@@ -28,12 +28,15 @@ pub fn to_float64(value: &Value) -> f64 {
         Value::Int(n, _) => *n as f64,
         Value::Float(n) => *n,
         Value::Bool(b) => f64::from(u8::from(*b)),
-        Value::String(text) => {
-            parse_float(text.as_bytes()).filter(|_| !out_of_range(text.as_bytes())).unwrap_or(0.0)
-        }
+        Value::String(text) => parse_float64(text.as_bytes()).unwrap_or(0.0),
         Value::Object(object) => enumeration(&**object).map_or(0.0, |n| n as f64),
         _ => 0.0,
     }
+}
+
+/// Go's `strconv.ParseFloat(s, 64)`, where it gives no error: with underscores between digits, hexadecimal, `inf`, `nan`.
+pub fn parse_float64(text: &[u8]) -> Option<f64> {
+    parse_float(text).filter(|_| !out_of_range(text))
 }
 
 /// Go: a number too large is an error of `ParseFloat`, unlike the word `inf`.

@@ -77,8 +77,8 @@ fn read(value: &Value) -> Result<Duration, String> {
                 return Ok(duration);
             }
             let quoted = printf::quote(text.as_bytes());
-            trimmed.parse().map_or_else(
-                |_| Err(format!("could not parse duration {}", String::from_utf8_lossy(&quoted))),
+            pintle_sprig::parse_float64(trimmed.as_bytes()).map_or_else(
+                || Err(format!("could not parse duration {}", String::from_utf8_lossy(&quoted))),
                 from_float,
             )
         }
