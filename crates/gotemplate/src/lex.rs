@@ -526,6 +526,11 @@ impl<'t> Lexer<'t> {
     }
 }
 
+/// A name as a text: the lexer takes nothing else than UTF-8 for one.
+pub(crate) fn word(name: &[u8]) -> &str {
+    std::str::from_utf8(name).unwrap_or_default()
+}
+
 /// Go's `%#U`: `U+002D '-'`.
 fn describe(rune: Option<u32>) -> String {
     let Some(rune) = rune else { return "EOF".to_owned() };

@@ -168,11 +168,7 @@ impl Tree {
         while let Some(step) = steps.pop() {
             let index = match step {
                 Step::Close(index) => {
-                    let end = tree.items.len();
-                    if let Some(Item::Seq { end: slot } | Item::Map { end: slot }) = tree.items.get_mut(index)
-                    {
-                        *slot = end;
-                    }
+                    tree.close(index);
                     continue;
                 }
                 Step::Item(index) => index,
@@ -203,6 +199,16 @@ impl Tree {
             tree.items.push(item);
         }
         tree
+    }
+
+    /// Ends the list or map at `index`.
+    fn close(&mut self, index: usize) {
+        let end = self.items.len();
+        if let Some(Item::Seq { end: slot } | Item::Map { end: slot } | Item::Struct { end: slot }) =
+            self.items.get_mut(index)
+        {
+            *slot = end;
+        }
     }
 
     /// Stores a text.
@@ -314,13 +320,8 @@ impl Builder {
 
     /// Closes a container.
     fn close(&mut self, index: usize) {
-        let end = self.tree.items.len();
         self.depth -= 1;
-        if let Some(Item::Seq { end: slot } | Item::Map { end: slot } | Item::Struct { end: slot }) =
-            self.tree.items.get_mut(index)
-        {
-            *slot = end;
-        }
+        self.tree.close(index);
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use pintle_gotemplate::{State, Value};
+use pintle_gotemplate::{Location, State, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::certificate_of;
@@ -225,11 +225,10 @@ impl Uses {
 
 fn begin(
     environment: &Environment,
-    state: &State<'_, '_>,
+    place: &Location<'_>,
     function: &'static str,
     arguments: String,
 ) -> (Use, Option<Drawn>) {
-    let place = state.location();
     let file = environment.file();
     let key = Key {
         function: function.to_owned(),
@@ -248,7 +247,7 @@ pub(crate) fn drawn(
     draw: fn(&mut State<'_, '_>, &[Value]) -> Outcome,
 ) -> Outcome {
     let Some(environment) = state.host::<Environment>() else { return draw(state, args) };
-    let (begun, earlier) = begin(environment, state, function, digest(args));
+    let (begun, earlier) = begin(environment, &state.location(), function, digest(args));
     let value = match &earlier {
         Some(earlier) => {
             let value = earlier.value(environment);
@@ -268,7 +267,7 @@ pub(crate) fn drawn(
 
 /// What time it is, or was in an earlier render.
 pub(crate) fn moment(environment: &Environment, state: &State<'_, '_>, function: &'static str) -> Time {
-    let (begun, earlier) = begin(environment, state, function, String::new());
+    let (begun, earlier) = begin(environment, &state.location(), function, String::new());
     let zone = environment.time_zone();
     let time = match earlier {
         Some(Drawn::Time { seconds, nanoseconds }) => {
@@ -285,7 +284,7 @@ pub(crate) fn moment(environment: &Environment, state: &State<'_, '_>, function:
 /// replayed.
 pub fn note(state: &State<'_, '_>, function: &'static str, args: &[Value]) {
     if let Some(environment) = state.host::<Environment>() {
-        let (begun, _) = begin(environment, state, function, digest(args));
+        let (begun, _) = begin(environment, &state.location(), function, digest(args));
         environment.uses().note(begun);
     }
 }
@@ -293,8 +292,8 @@ pub fn note(state: &State<'_, '_>, function: &'static str, args: &[Value]) {
 /// The same of a variable, once for each line that has it: a loop may take it as often as it likes.
 pub fn note_line(state: &State<'_, '_>, variable: &'static str) {
     if let Some(environment) = state.host::<Environment>() {
-        let line = state.location().line.to_string();
-        let (begun, _) = begin(environment, state, variable, line);
+        let place = state.location();
+        let (begun, _) = begin(environment, &place, variable, place.line.to_string());
         if begun.occurrence == 0 {
             environment.uses().note(Use { arguments: String::new(), ..begun });
         }

@@ -36,12 +36,8 @@ pub fn to_float64(value: &Value) -> f64 {
 
 /// Go's `strconv.ParseFloat(s, 64)`, where it gives no error: with underscores between digits, hexadecimal, `inf`, `nan`.
 pub fn parse_float64(text: &[u8]) -> Option<f64> {
-    parse_float(text).filter(|_| !out_of_range(text))
-}
-
-/// Go: a number too large is an error of `ParseFloat`, unlike the word `inf`.
-fn out_of_range(text: &[u8]) -> bool {
-    parse_float(text).is_some_and(f64::is_infinite) && text.iter().any(u8::is_ascii_digit)
+    // Go: a number too large is an error, unlike the word `inf`.
+    parse_float(text).filter(|number| !number.is_infinite() || !text.iter().any(u8::is_ascii_digit))
 }
 
 /// `time.Month` and `time.Weekday`, the only named integers that cast knows.

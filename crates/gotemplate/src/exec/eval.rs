@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::{At, MissingKey, Operand, State};
 use crate::error::{Error, FuncError};
 use crate::funcs::{Signature, Special, Type};
+use crate::lex::word;
 use crate::node::{Chain, Command, Decl, Expr, Function, Number, Pipe, Span, Variable};
 use crate::value::{ElemType, Map, MapType, Method, Object, Value};
 
@@ -590,9 +591,4 @@ fn can_be_nil(ty: Type) -> bool {
         Type::Object(name) => name.starts_with('*'),
         _ => false,
     }
-}
-
-/// A name as a text: the lexer takes nothing else than UTF-8 for one.
-fn word(name: &[u8]) -> &str {
-    std::str::from_utf8(name).unwrap_or_default()
 }

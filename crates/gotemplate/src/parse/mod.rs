@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::bytes::Bytes;
 use crate::error::Error;
 use crate::funcs::Funcs;
-use crate::lex::{Lexer, Token, TokenKind};
+use crate::lex::{self, Lexer, Token, TokenKind};
 use crate::node::{Branch, Command, Decl, Expr, File, Id, List, Node, Parts, Span, TemplateCall, Tree};
 use crate::number;
 use crate::printf;
@@ -156,9 +156,9 @@ impl<'t> Parser<'t> {
         Span::new(token.start, token.end)
     }
 
-    /// A name in a message: the lexer takes nothing else than UTF-8 for one.
+    /// A name in a message.
     fn word(&self, token: Token) -> &'t str {
-        std::str::from_utf8(self.bytes(token)).unwrap_or_default()
+        lex::word(self.bytes(token))
     }
 
     fn error<T>(&self, message: impl Into<String>) -> Result<T, Error> {

@@ -29,6 +29,11 @@ impl Str {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The text, if it is valid UTF-8.
+    pub fn to_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
 }
 
 impl From<&str> for Str {
@@ -52,13 +57,6 @@ impl From<Vec<u8>> for Str {
 impl From<&[u8]> for Str {
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.into())
-    }
-}
-
-impl Str {
-    /// The text, if it is valid UTF-8.
-    pub fn to_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
     }
 }
 

@@ -297,12 +297,11 @@ impl Object for Time {
     fn to_plain(&self) -> Option<Value> {
         // Go: years of more than four digits have no RFC 3339.
         let year = self.fields().date.year;
-        (0..=9999).contains(&year).then(|| self.format(b"2006-01-02T15:04:05.999999999Z07:00").into())
+        (0..=9999).contains(&year).then(|| self.rfc3339_nano().into())
     }
 
     fn to_yaml(&self) -> Option<YamlForm> {
-        let text = self.format(b"2006-01-02T15:04:05.999999999Z07:00");
-        Some(YamlForm::Timestamp(String::from_utf8_lossy(&text).into_owned()))
+        Some(YamlForm::Timestamp(String::from_utf8_lossy(&self.rfc3339_nano()).into_owned()))
     }
 
     fn equals(&self, other: &dyn Object) -> bool {
@@ -316,6 +315,11 @@ impl Object for Time {
 }
 
 impl Time {
+    /// Go's `time.RFC3339Nano`.
+    fn rfc3339_nano(&self) -> Vec<u8> {
+        self.format(b"2006-01-02T15:04:05.999999999Z07:00")
+    }
+
     fn since_1970(&self, units: i64) -> i64 {
         let fraction = i64::from(self.nanoseconds) / (1_000_000_000 / units);
         self.seconds.wrapping_mul(units).wrapping_add(fraction)
