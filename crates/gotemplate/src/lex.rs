@@ -102,6 +102,9 @@ const RIGHT_COMMENT: &[u8] = b"*/";
 /// The marker and the space before or after it.
 const TRIM_MARKER: usize = 2;
 
+/// More tokens of an action than these are not cut at once.
+const MAX_CUT: usize = 64;
+
 /// Which bytes may be part of a name.
 static NAME: [bool; 256] = {
     let mut table = [false; 256];
@@ -145,9 +148,15 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// The next token; after the end or an error, end tokens for ever.
-    pub(crate) fn next_token(&mut self) -> Token {
-        if self.inside_action { self.lex_inside_action() } else { self.lex_text() }
+    /// Adds the tokens that come next, at least one: a text with the action after it, as far as it is not a long one;
+    /// nothing that follows an error.
+    pub(crate) fn cut(&mut self, tokens: &mut Vec<Token>) {
+        if !self.inside_action {
+            self.cut_text(tokens);
+        }
+        if self.inside_action {
+            self.cut_action(tokens);
+        }
     }
 
     fn rest(&self) -> &'t [u8] {
@@ -227,13 +236,17 @@ impl<'t> Lexer<'t> {
         Token::new(TokenKind::Error, self.start, self.start)
     }
 
-    /// Text up to a left delimiter, or the delimiter itself.
-    fn lex_text(&mut self) -> Token {
+    /// Text up to a left delimiter and the delimiter, or the end.
+    fn cut_text(&mut self, tokens: &mut Vec<Token>) {
         self.spaced = false;
         loop {
             let Some(offset) = find(self.rest(), LEFT_DELIM) else {
                 self.pos = self.text.len().max(self.pos);
-                return self.emit(if self.pos > self.start { TokenKind::Text } else { TokenKind::Eof });
+                return tokens.push(self.emit(if self.pos > self.start {
+                    TokenKind::Text
+                } else {
+                    TokenKind::Eof
+                }));
             };
             if offset > 0 {
                 self.pos += offset;
@@ -247,23 +260,23 @@ impl<'t> Lexer<'t> {
                 self.pos += trim;
                 self.ignore();
                 if token.end > token.start {
-                    return token;
+                    tokens.push(token);
                 }
             }
             self.pos += LEFT_DELIM.len();
             let after_marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER } else { 0 };
             if !self.rest().get(after_marker..).is_some_and(|rest| rest.starts_with(LEFT_COMMENT)) {
-                let token = self.emit(TokenKind::LeftDelim);
+                tokens.push(self.emit(TokenKind::LeftDelim));
                 self.inside_action = true;
                 self.pos += after_marker;
                 self.ignore();
                 self.paren_depth = 0;
-                return token;
+                return;
             }
             self.pos += after_marker;
             self.ignore();
             if let Some(error) = self.skip_comment() {
-                return error;
+                return tokens.push(error);
             }
         }
     }
@@ -326,24 +339,79 @@ impl<'t> Lexer<'t> {
         token
     }
 
-    fn lex_inside_action(&mut self) -> Token {
-        let spaces = self.spaces();
-        self.pos += spaces;
-        if spaces > 0 && self.rest().starts_with(b"-}}") {
-            // The last space belongs to the delimiter.
-            self.pos -= 1;
-        }
-        self.spaced = self.pos > self.start;
-        self.start = self.pos;
-        let Some(&byte) = self.text.get(self.pos) else { return self.fail("unclosed action") };
-        match byte {
-            b'}' | b' ' | b'\t' | b'\r' | b'\n' if self.at_right_delim().0 => {
-                return if self.paren_depth == 0 {
-                    self.lex_right_delim()
-                } else {
-                    self.fail("unclosed left paren")
-                };
+    /// What is left of an action with its right delimiter, or the first tokens of that.
+    fn cut_action(&mut self, tokens: &mut Vec<Token>) {
+        let text = self.text;
+        let mut pos = self.pos;
+        for _ in 0..MAX_CUT {
+            let before = pos;
+            while text.get(pos).is_some_and(|byte| is_space_byte(*byte)) {
+                pos += 1;
             }
+            let spaced = pos > before;
+            let is_delim = match text.get(pos) {
+                Some(b'}') => text.get(pos + 1) == Some(&b'}'),
+                Some(b'-') if spaced && text.get(pos..).is_some_and(|rest| rest.starts_with(b"-}}")) => {
+                    // The last space belongs to the delimiter.
+                    pos -= 1;
+                    true
+                }
+                _ => false,
+            };
+            if !is_delim && let Some((kind, end)) = self.common(pos) {
+                tokens.push(Token { spaced, ..Token::new(kind, pos, end) });
+                pos = end;
+                continue;
+            }
+            (self.start, self.pos, self.spaced) = (pos, pos, pos > before);
+            let token = match text.get(pos) {
+                None => self.fail("unclosed action"),
+                Some(_) if is_delim && self.paren_depth > 0 => self.fail("unclosed left paren"),
+                Some(_) if is_delim => self.lex_right_delim(),
+                Some(byte) => self.lex_carefully(*byte),
+            };
+            tokens.push(token);
+            if is_delim || token.kind == TokenKind::Error {
+                return;
+            }
+            pos = self.pos;
+        }
+        (self.start, self.pos) = (pos, pos);
+    }
+
+    /// The kind and the end of the token at `start`, if it is one of those that most actions are made of, and there is
+    /// nothing unusual about it.
+    #[inline]
+    fn common(&self, start: usize) -> Option<(TokenKind, usize)> {
+        let text = self.text;
+        let (kind, end) = match text.get(start)? {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
+                let end = name_end(text, start + 1);
+                (self.word_kind(text.get(start..end)?), end)
+            }
+            b'.' => match name_end(text, start + 1) {
+                end if end == start + 1 => (TokenKind::Dot, end),
+                _ if text.get(start + 1).is_some_and(u8::is_ascii_digit) => return None,
+                end => (TokenKind::Field, end),
+            },
+            b'$' => (TokenKind::Variable, name_end(text, start + 1)),
+            b'0'..=b'9' => {
+                let rest = text.get(start..).unwrap_or_default();
+                let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+                if rest.get(digits) == Some(&b'.') {
+                    return None;
+                }
+                (TokenKind::Number, start + digits)
+            }
+            b'|' => return Some((TokenKind::Pipe, start + 1)),
+            _ => return None,
+        };
+        (end < text.len() && terminates(text, end)).then_some((kind, end))
+    }
+
+    /// The token at `self.pos`, which begins with `byte`.
+    fn lex_carefully(&mut self, byte: u8) -> Token {
+        match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => return self.lex_identifier(),
             b'+' | b'-' | b'0'..=b'9' => return self.lex_number(),
             0x80.. => return self.lex_rune(),
@@ -358,7 +426,6 @@ impl<'t> Lexer<'t> {
                 }
                 Some(_) => self.lex_field_or_variable(TokenKind::Field),
             },
-            b'$' if self.at_terminator() => self.emit(TokenKind::Variable),
             b'$' => self.lex_field_or_variable(TokenKind::Variable),
             b'|' => self.emit(TokenKind::Pipe),
             b'"' => self.lex_quoted(b'"', TokenKind::String, "unterminated quoted string"),
@@ -399,24 +466,21 @@ impl<'t> Lexer<'t> {
         if !self.at_terminator() {
             return self.fail(format!("bad character {}", describe(after)));
         }
-        let kind = match self.slice(self.start, self.pos) {
+        let kind = self.word_kind(self.slice(self.start, self.pos));
+        self.emit(kind)
+    }
+
+    fn word_kind(&self, word: &[u8]) -> TokenKind {
+        match word {
             b"break" if !self.break_ok => TokenKind::Identifier,
             b"continue" if !self.continue_ok => TokenKind::Identifier,
             b"true" | b"false" => TokenKind::Bool,
             word => keyword(word).unwrap_or(TokenKind::Identifier),
-        };
-        self.emit(kind)
+        }
     }
 
     /// Skips letters, digits and `_`, and gives the rune that follows.
     fn skip_alphanumeric(&mut self) -> Option<u32> {
-        let rest = self.rest();
-        self.pos += rest.iter().position(|&byte| !NAME[usize::from(byte)]).unwrap_or(rest.len());
-        if let Some(&byte) = self.text.get(self.pos)
-            && byte < 0x80
-        {
-            return Some(u32::from(byte));
-        }
         loop {
             let rune = self.next();
             if !rune.is_some_and(is_alphanumeric) {
@@ -437,15 +501,8 @@ impl<'t> Lexer<'t> {
         self.emit(kind)
     }
 
-    /// Whether what follows may follow an identifier: so that `$x+2` is not accepted without a space.
-    #[inline]
     fn at_terminator(&self) -> bool {
-        match self.text.get(self.pos) {
-            None => true,
-            Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
-            Some(b'}') => self.text.get(self.pos + 1) == Some(&b'}'),
-            Some(_) => false,
-        }
+        terminates(self.text, self.pos)
     }
 
     /// Scans to the closing `quote`; what is inside is the parser's concern.
@@ -537,6 +594,24 @@ fn describe(rune: Option<u32>) -> String {
     match char::from_u32(rune) {
         Some(char) if unicode::is_print(rune) => format!("U+{rune:04X} '{char}'"),
         _ => format!("U+{rune:04X}"),
+    }
+}
+
+/// The end of the letters, digits and `_` at a place.
+fn name_end(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|byte| NAME[usize::from(*byte)]) {
+        at += 1;
+    }
+    at
+}
+
+/// Whether what stands there may follow an identifier: so that `$x+2` is not accepted without a space.
+fn terminates(text: &[u8], at: usize) -> bool {
+    match text.get(at) {
+        None => true,
+        Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
+        Some(b'}') => text.get(at + 1) == Some(&b'}'),
+        Some(_) => false,
     }
 }
 

@@ -26,14 +26,14 @@ pub(crate) fn parse(name: &str, text: &Bytes, funcs: &Funcs, guard: StackGuard) 
     let mut lexer = Lexer::new(text);
     lexer.break_ok = funcs.get("break").is_none();
     lexer.continue_ok = funcs.get("continue").is_none();
-    let none = Token::new(TokenKind::Eof, 0, 0);
     let mut parser = Parser {
         source: text,
         lexer,
         funcs,
         guard,
-        ahead: [none; 2],
-        peek_count: 0,
+        tokens: Vec::with_capacity(64),
+        at: 0,
+        seen: 0,
         body: Body::default(),
         nodes: Vec::with_capacity(32),
         commands: Vec::with_capacity(8),
@@ -54,6 +54,9 @@ pub(crate) fn parse(name: &str, text: &Bytes, funcs: &Funcs, guard: StackGuard) 
     let tree = |(name, root)| Tree { name, root, file: file.clone() };
     Ok(bodies.into_iter().map(tree).collect())
 }
+
+/// How many tokens may be given back in a row.
+const MAX_BACKUP: usize = 2;
 
 /// What ends a list of nodes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,9 +95,12 @@ struct Parser<'t> {
     lexer: Lexer<'t>,
     funcs: &'t Funcs,
     guard: StackGuard,
-    /// Two tokens of look-ahead, the nearest one last.
-    ahead: [Token; 2],
-    peek_count: usize,
+    /// The tokens that were cut last.
+    tokens: Vec<Token>,
+    /// Which of them comes next.
+    at: usize,
+    /// How many of them were looked at.
+    seen: usize,
     body: Body<'t>,
     // What has been parsed of the lists that are still open, the innermost last: a list goes into the file when it is
     // complete, so that its parts follow each other there.
@@ -108,44 +114,42 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    // Half of all tokens are asked for twice: only the first time costs a call.
     #[inline]
     fn next(&mut self) -> Token {
-        match self.peek_count {
-            0 => self.advance(),
-            1 => {
-                self.peek_count = 0;
-                self.ahead[0]
-            }
-            _ => {
-                self.peek_count = 1;
-                self.ahead[1]
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn advance(&mut self) -> Token {
-        self.ahead[0] = self.lexer.next_token();
-        self.ahead[0]
-    }
-
-    #[inline]
-    fn backup(&mut self) {
-        self.peek_count += 1;
-    }
-
-    /// Gives a token back that came before the last one, which has been given back already.
-    fn backup_before(&mut self, first: Token) {
-        self.ahead[1] = first;
-        self.peek_count = 2;
+        let token = self.peek();
+        self.at += 1;
+        token
     }
 
     #[inline]
     fn peek(&mut self) -> Token {
-        let token = self.next();
-        self.backup();
-        token
+        if self.at >= self.seen {
+            if self.at >= self.tokens.len() {
+                self.cut();
+            }
+            self.seen = self.at + 1;
+        }
+        self.tokens[self.at]
+    }
+
+    /// Cuts more tokens; those that can be given back are kept.
+    #[inline(never)]
+    fn cut(&mut self) {
+        let kept = self.tokens.len().min(MAX_BACKUP);
+        self.tokens.drain(..self.tokens.len() - kept);
+        self.at = kept;
+        self.lexer.cut(&mut self.tokens);
+    }
+
+    /// Gives the last token back: no more than [`MAX_BACKUP`] in a row.
+    #[inline]
+    fn backup(&mut self) {
+        self.at -= 1;
+    }
+
+    /// The last token that was looked at: where an error is, as in Go.
+    fn last_seen(&self) -> Token {
+        self.tokens.get(self.seen.wrapping_sub(1)).copied().unwrap_or(Token::new(TokenKind::Eof, 0, 0))
     }
 
     fn bytes(&self, token: Token) -> &'t [u8] {
@@ -162,7 +166,7 @@ impl<'t> Parser<'t> {
     }
 
     fn error<T>(&self, message: impl Into<String>) -> Result<T, Error> {
-        Err(Error::parse(&self.file.name, self.ahead[0].line(self.source), message.into()))
+        Err(Error::parse(&self.file.name, self.last_seen().line(self.source), message.into()))
     }
 
     fn expect(&mut self, kind: TokenKind, context: &str) -> Result<Token, Error> {
@@ -213,13 +217,13 @@ impl<'t> Parser<'t> {
             match token.kind {
                 TokenKind::Eof => break,
                 TokenKind::LeftDelim => {
-                    let delim = self.next();
+                    self.next();
                     if self.next().kind == TokenKind::Define {
                         self.parse_definition()?;
                         continue;
                     }
                     self.backup();
-                    self.backup_before(delim);
+                    self.backup();
                 }
                 _ => {}
             }

@@ -99,7 +99,7 @@ impl Parser<'_> {
                 Ok(true)
             }
             _ => {
-                self.backup_before(variable);
+                self.backup();
                 Ok(false)
             }
         }

@@ -61,19 +61,19 @@ fn show(text: &str, token: Token, error: &str) -> String {
 
 fn tokens(text: &str) -> Vec<(Token, String)> {
     let mut lexer = Lexer::new(text.as_bytes());
-    let mut tokens = Vec::new();
-    loop {
-        let token = lexer.next_token();
+    let mut tokens: Vec<Token> = Vec::new();
+    while !tokens.last().is_some_and(|token| matches!(token.kind, TokenKind::Eof | TokenKind::Error)) {
+        lexer.cut(&mut tokens);
+    }
+    let shown = tokens.into_iter().map(|token| {
         let mut shown = show(text, token, &lexer.error);
         if token.spaced {
             // Go: a token of its own.
             shown.insert_str(0, "Space|");
         }
-        tokens.push((token, shown));
-        if matches!(token.kind, TokenKind::Eof | TokenKind::Error) {
-            return tokens;
-        }
-    }
+        (token, shown)
+    });
+    shown.collect()
 }
 
 #[test]
@@ -95,11 +95,29 @@ fn positions_and_lines() {
     assert_eq!(places("{{/* a\n */}}\n{{1}}"), [(12, 2), (13, 3), (15, 3), (16, 3), (18, 3)]);
 }
 
-/// As Go's `TestShutdown`: after an error there are end tokens for ever.
+/// As Go's `TestShutdown`.
 #[test]
 fn nothing_follows_an_error() {
-    let mut lexer = Lexer::new(b"{{ \x01 }} text {{ 1 }}");
-    while lexer.next_token().kind != TokenKind::Error {}
-    assert_eq!(lexer.next_token().kind, TokenKind::Error);
-    assert_eq!(lexer.next_token().kind, TokenKind::Error);
+    let mut lexer = Lexer::new(b"{{ 1 \x01 }} text {{ 1 }}");
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        lexer.cut(&mut tokens);
+        assert_eq!(tokens.last().map(|token| token.kind), Some(TokenKind::Error));
+    }
+    assert_eq!(tokens.len(), 5);
+}
+
+#[test]
+fn a_long_action_is_cut_into_parts() {
+    let text = format!("{{{{ {}}}}}", "f ".repeat(1000));
+    let (mut lexer, mut tokens) = (Lexer::new(text.as_bytes()), Vec::new());
+    lexer.cut(&mut tokens);
+    assert!(tokens.len() < 100);
+    while tokens.last().is_some_and(|token| token.kind != TokenKind::RightDelim) {
+        lexer.cut(&mut tokens);
+    }
+    assert_eq!(
+        tokens.iter().filter(|token| token.kind == TokenKind::Identifier && token.spaced).count(),
+        1000
+    );
 }
