@@ -131,21 +131,25 @@ parts! {
 }
 
 impl Parts {
-    /// With room for what a text of so many bytes usually holds: an action every eighty bytes.
-    pub(crate) fn of_text(bytes: usize) -> Self {
-        Self {
-            nodes: Vec::with_capacity(bytes / 40 + 2),
-            commands: Vec::with_capacity(bytes / 64 + 2),
-            exprs: Vec::with_capacity(bytes / 32 + 2),
-            ..Self::default()
+    /// Takes all parts out, without the room for more: they are kept as long as their chart.
+    pub(crate) fn take(&mut self) -> Self {
+        fn all<T>(pile: &mut Vec<T>) -> Vec<T> {
+            let mut parts = Vec::with_capacity(pile.len());
+            parts.append(pile);
+            parts
         }
-    }
-
-    /// Gives back the room that was not needed: parts are kept as long as their chart.
-    pub(crate) fn shrink(&mut self) {
-        self.nodes.shrink_to_fit();
-        self.commands.shrink_to_fit();
-        self.exprs.shrink_to_fit();
+        Self {
+            nodes: all(&mut self.nodes),
+            branches: all(&mut self.branches),
+            calls: all(&mut self.calls),
+            pipes: all(&mut self.pipes),
+            decls: all(&mut self.decls),
+            commands: all(&mut self.commands),
+            exprs: all(&mut self.exprs),
+            chains: all(&mut self.chains),
+            numbers: all(&mut self.numbers),
+            escaped: all(&mut self.escaped),
+        }
     }
 
     /// Adds a part.
@@ -195,8 +199,8 @@ impl File {
     /// Line (from 1) and column (bytes, from 0) of a position.
     pub(crate) fn locate(&self, pos: u32) -> (usize, usize) {
         let before = self.text.get(..pos as usize).unwrap_or(&self.text);
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
         (line, column)
     }
 

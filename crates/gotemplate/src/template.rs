@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::exec::{self, Options};
 use crate::funcs::Funcs;
 use crate::node::Tree;
-use crate::parse;
+use crate::parse::{self, Buffers};
 use crate::stack::StackGuard;
 use crate::value::Value;
 
@@ -60,16 +60,23 @@ impl TemplateSet {
     /// When the text is not a template, names an unknown function, or defines a template twice; the set is then
     /// unchanged.
     pub fn parse(&mut self, name: &str, text: impl AsRef<[u8]>, funcs: &Funcs) -> Result<(), Error> {
-        self.parse_shared(name, &text.as_ref().into(), funcs)
+        self.parse_all([(name, &text.as_ref().into())], funcs)
     }
 
-    /// As [`TemplateSet::parse`], of a text that somebody else holds too: it is not copied.
+    /// As [`TemplateSet::parse`], of many texts in order, with their names; they are not copied.
     ///
     /// # Errors
-    /// As there.
-    pub fn parse_shared(&mut self, name: &str, text: &Bytes, funcs: &Funcs) -> Result<(), Error> {
-        let trees = parse::parse(name, text, funcs, StackGuard::new(PARSE_STACK))?;
-        self.add(&trees);
+    /// As there; the texts before the one that fails are in the set.
+    pub fn parse_all<'t>(
+        &mut self,
+        texts: impl IntoIterator<Item = (&'t str, &'t Bytes)>,
+        funcs: &Funcs,
+    ) -> Result<(), Error> {
+        let mut buffers = Buffers::default();
+        for (name, text) in texts {
+            let trees = parse::parse(name, text, funcs, StackGuard::new(PARSE_STACK), &mut buffers)?;
+            self.add(&trees);
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nesting is bounded by the input, not by the stack, so dropping a tree must not recurse.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -58,26 +59,39 @@ impl Value {
     }
 }
 
+/// How deep values are dropped within each other; beyond that one after the other.
+const MAX_DROP_DEPTH: usize = 64;
+
+thread_local! {
+    /// How deep the value is that is being dropped.
+    static DROP_DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
 impl Drop for Value {
     fn drop(&mut self) {
-        let leaf = |value: &Self| match value {
-            Self::Array(items) => items.is_empty(),
-            Self::Object(entries) => entries.is_empty(),
-            _ => true,
-        };
-        let flat = match self {
-            Self::Array(items) => items.iter().all(leaf),
-            Self::Object(entries) => entries.values().all(leaf),
-            _ => true,
-        };
-        if flat {
-            return;
+        match self {
+            Self::Array(items) if !items.is_empty() => {}
+            Self::Object(entries) if !entries.is_empty() => {}
+            _ => return,
         }
-        let mut pile = Vec::new();
-        self.unload(&mut pile);
-        while let Some(mut value) = pile.pop() {
-            value.unload(&mut pile);
-        }
+        DROP_DEPTH.with(|depth| {
+            let here = depth.get();
+            depth.set(here + 1);
+            if here < MAX_DROP_DEPTH {
+                match self {
+                    Self::Array(items) => drop(std::mem::take(items)),
+                    Self::Object(entries) => drop(std::mem::take(entries)),
+                    _ => {}
+                }
+            } else {
+                let mut pile = Vec::new();
+                self.unload(&mut pile);
+                while let Some(mut value) = pile.pop() {
+                    value.unload(&mut pile);
+                }
+            }
+            depth.set(here);
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::error::{Error, Limit};
 use crate::funcs::Funcs;
 use crate::node::Tree;
-use crate::parse;
+use crate::parse::{self, Buffers};
 use crate::stack::StackGuard;
 
 /// What a missing key of a map yields.
@@ -85,6 +85,7 @@ type Trees = Rc<[Tree]>;
 struct ParsedTexts {
     trees: HashMap<Box<[u8]>, (Box<str>, Trees)>,
     size: usize,
+    buffers: Buffers,
 }
 
 pub(super) struct Run<'run> {
@@ -145,8 +146,9 @@ impl<'run> Run<'run> {
         {
             return Ok(Rc::clone(trees));
         }
-        let trees: Trees = parse::parse(name, &text.into(), self.funcs, self.guard)?.into();
         let mut texts = self.texts.borrow_mut();
+        let trees = parse::parse(name, &text.into(), self.funcs, self.guard, &mut texts.buffers)?;
+        let trees: Trees = trees.into();
         if texts.size + text.len() > CACHED_TEXT {
             *texts = ParsedTexts::default();
         }

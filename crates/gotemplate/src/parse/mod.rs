@@ -21,35 +21,56 @@ use crate::printf;
 use crate::stack::StackGuard;
 use scope::Scope;
 
+/// Lists that grow while a text is parsed; those of one text serve the next one.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    /// The tokens that were cut last.
+    tokens: Vec<Token>,
+    // What has been parsed of the lists that are still open, the innermost last: a list goes into the file when it is
+    // complete, so that its parts follow each other there.
+    nodes: Vec<Node>,
+    commands: Vec<Command>,
+    operands: Vec<Expr>,
+    decls: Vec<Decl>,
+    /// The parts that are complete.
+    parts: Parts,
+}
+
 /// Parses `text` and returns its trees: those of its definitions, and last its own.
-pub(crate) fn parse(name: &str, text: &Bytes, funcs: &Funcs, guard: StackGuard) -> Result<Vec<Tree>, Error> {
+pub(crate) fn parse(
+    name: &str,
+    text: &Bytes,
+    funcs: &Funcs,
+    guard: StackGuard,
+    buffers: &mut Buffers,
+) -> Result<Vec<Tree>, Error> {
     let mut lexer = Lexer::new(text);
     lexer.break_ok = funcs.get("break").is_none();
     lexer.continue_ok = funcs.get("continue").is_none();
+    let Buffers { tokens, nodes, commands, operands, decls, parts } = mem::take(buffers);
+    let file = File { name: name.into(), text: text.clone(), funcs: funcs.table().clone(), parts };
     let mut parser = Parser {
         source: text,
         lexer,
         funcs,
         guard,
-        tokens: Vec::with_capacity(64),
+        tokens,
         at: 0,
         seen: 0,
         body: Body::default(),
-        nodes: Vec::with_capacity(32),
-        commands: Vec::with_capacity(8),
-        operands: Vec::with_capacity(16),
-        decls: Vec::with_capacity(2),
-        file: File {
-            name: name.into(),
-            text: text.clone(),
-            funcs: funcs.table().clone(),
-            parts: Parts::of_text(text.len()),
-        },
+        nodes,
+        commands,
+        operands,
+        decls,
+        file,
         bodies: Vec::new(),
     };
     parser.parse_file()?;
-    let Parser { mut file, bodies, .. } = parser;
-    file.parts.shrink();
+    let Parser { mut tokens, nodes, commands, operands, decls, mut file, bodies, .. } = parser;
+    tokens.clear();
+    let mut parts = mem::take(&mut file.parts);
+    file.parts = parts.take();
+    *buffers = Buffers { tokens, nodes, commands, operands, decls, parts };
     let file = Arc::new(file);
     let tree = |(name, root)| Tree { name, root, file: file.clone() };
     Ok(bodies.into_iter().map(tree).collect())
@@ -95,15 +116,13 @@ struct Parser<'t> {
     lexer: Lexer<'t>,
     funcs: &'t Funcs,
     guard: StackGuard,
-    /// The tokens that were cut last.
     tokens: Vec<Token>,
     /// Which of them comes next.
     at: usize,
     /// How many of them were looked at.
     seen: usize,
     body: Body<'t>,
-    // What has been parsed of the lists that are still open, the innermost last: a list goes into the file when it is
-    // complete, so that its parts follow each other there.
+    // See `Buffers`.
     nodes: Vec<Node>,
     commands: Vec<Command>,
     operands: Vec<Expr>,
@@ -269,7 +288,10 @@ impl<'t> Parser<'t> {
             return self.unexpected(token, context);
         }
         match number::unquote(self.bytes(token)) {
-            Ok(name) => Ok(String::from_utf8_lossy(&name).into()),
+            Ok(name) => {
+                Ok(std::str::from_utf8(&name)
+                    .map_or_else(|_| String::from_utf8_lossy(&name).into(), Arc::from))
+            }
             Err(message) => self.error(message),
         }
     }

@@ -225,7 +225,13 @@ fn funcs() -> Funcs {
 }
 
 fn print(name: &str, text: &str, funcs: &Funcs) -> Result<String, Error> {
-    let trees = parse::parse(name, &text.as_bytes().into(), funcs, StackGuard::new(1 << 20))?;
+    let trees = parse::parse(
+        name,
+        &text.as_bytes().into(),
+        funcs,
+        StackGuard::new(1 << 20),
+        &mut parse::Buffers::default(),
+    )?;
     let mut out = Vec::new();
     let tree = trees.last().unwrap();
     for node in &tree.file.parts[tree.root] {

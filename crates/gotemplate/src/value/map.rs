@@ -124,7 +124,7 @@ impl Drop for Map {
         }
         let Ok(mut entries) = self.entries.try_borrow_mut() else { return };
         if entries.values().any(Value::is_container) {
-            drop_deep(std::mem::take(&mut *entries).into_iter().map(|(_, value)| value).collect());
+            drop_deep(std::mem::take(&mut *entries).into_values().collect());
         }
     }
 }

@@ -309,7 +309,7 @@ fn drop_deep(mut pending: Vec<Value>) {
             }
             Value::Map(map) if Rc::strong_count(&map.entries) == 1 => {
                 if let Ok(mut entries) = map.entries.try_borrow_mut() {
-                    pending.extend(std::mem::take(&mut *entries).into_iter().map(|(_, value)| value));
+                    pending.extend(std::mem::take(&mut *entries).into_values());
                 }
             }
             _ => {}

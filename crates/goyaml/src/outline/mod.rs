@@ -220,9 +220,15 @@ impl<'t, W: Fn(&str) -> bool> Outline<'t, W> {
                 self.builder.key(key);
                 self.value(self.skip_spaces(after))
             }
-            None if value => self.value(at),
+            None if value || self.is_list_below(at, column) => self.value(at),
             None => None,
         }
+    }
+
+    /// Whether the value of an entry begins with a bracket on a line of its own.
+    fn is_list_below(&self, at: usize, column: usize) -> bool {
+        let is_deeper = self.blocks.last().is_some_and(|block| block.column < column);
+        is_deeper && self.open == Open::Entry && matches!(self.byte(at), b'[' | b'{')
     }
 
     /// Goes into a block at `column`, or on with it.
@@ -340,12 +346,16 @@ impl<'t, W: Fn(&str) -> bool> Outline<'t, W> {
             b'-' if matches!(self.byte(at + 1), b' ' | b'\n') => None,
             // `.inf` and its like are no JSON.
             b'+' | b'-' if matches!(self.byte(at + 1), b'.' | b'i' | b'I' | b'n' | b'N') => None,
+            b'.' if matches!(self.byte(at + 1), b'i' | b'I' | b'n' | b'N') => None,
+            b':' if matches!(self.byte(at + 1), b' ' | b'\t' | b'\n') => None,
             b'a'..=b'z'
             | b'A'..=b'Z'
             | b'0'..=b'9'
             | b'_'
             | b'-'
             | b'+'
+            | b'.'
+            | b':'
             | b'/'
             | b'('
             | b'$'

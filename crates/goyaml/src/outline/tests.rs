@@ -25,6 +25,8 @@ fn manifests_are_known() {
         "a: |-\n  b\n # c\nd: e\n",
         "a: |-\n  b\n  \n   c\n  \n\n",
         "a: |+\n  b\n  \n \nd: |\n  e\n  \n",
+        "a:\n  {}\nb:\n- c:\n    [d] # e\n-\n  []\n",
+        "a: .b.c\nd: :e\nf: .5\ng: ..\nh: :\"i\n",
     ] {
         assert!(known(text).is_some(), "{text}");
     }
@@ -45,6 +47,9 @@ fn what_is_wrong_or_cannot_be_cut_is_not_known() {
         "a: 'b' c\n",
         "a: .inf\n",
         "a: -.inf\n",
+        "a: .NaN\n",
+        "a:\n  {}\n  b: c\n",
+        "a: : b\n",
         "null: a\n",
         "<<: a\n",
         "a: |\n   \n  b\n",
@@ -69,6 +74,7 @@ fn what_is_wrong_or_cannot_be_cut_is_not_known() {
 fn entries_of_another_kind_go_through_the_parser() {
     for text in [
         "a: b\n  c\n",
+        "a: b\n  {}\n",
         "a: !!int 1\n",
         "a: {b: c}\n",
         "a: \"b\n  c\"\n",
@@ -135,5 +141,5 @@ const PIECES: &[&str] = &[
     "a: ", "b: ", "a:", "b:", "kind: ", "'q': ", "\"q\":", "- ", "- ", "-", "x", "y z", "'s'", "\"d\\n\"",
     "[]", "{}", "[x, 'y']", "|", "|-", ">", ">+", " # c", "#", "1", "-1", "~", "null", " ", "  ", ": ", "\t",
     "?", "*a", "&a ", "{", "]", ",", "...", "---", "é", "'", "\"", "\\", "yes: ", "1: ", "null: ", ".inf",
-    "<<: ",
+    "<<: ", ".x", ".", ":x", ":", "..", ".5", "[",
 ];

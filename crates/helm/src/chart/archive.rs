@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever written to disk, and links are read as empty files, so an archive can reach nothing outside itself.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use super::inflate::Inflated;
@@ -130,7 +131,7 @@ fn inner_path(path: &str) -> Result<String, Error> {
     // An archive made on Windows may hold `\`.
     let delimiter = if path.contains('\\') { '\\' } else { '/' };
     let (top, inner) = path.split_once(delimiter).unwrap_or((path, ""));
-    let inner = inner.replace(delimiter, "/");
+    let inner = if delimiter == '/' { inner.into() } else { Cow::from(inner.replace(delimiter, "/")) };
     if inner.starts_with('/') {
         return Err(Error::AbsolutePath);
     }
@@ -153,6 +154,10 @@ fn inner_path(path: &str) -> Result<String, Error> {
 
 /// Go's `path.Clean` of a relative path.
 pub(super) fn clean(path: &str) -> String {
+    // Most are.
+    if path.as_bytes().split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b"..")) {
+        return path.to_owned();
+    }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

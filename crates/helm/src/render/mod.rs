@@ -332,10 +332,8 @@ impl ParsedTemplates {
         }
         // Parsed without the lock: another release may do the same work, but none has to wait.
         let mut set = TemplateSet::new();
-        for template in templates() {
-            set.parse_shared(&template.name, &template.text, funcs)
-                .map_err(|source| error::of_parsing(&source))?;
-        }
+        let texts = templates().map(|template| (template.name.as_str(), &template.text));
+        set.parse_all(texts, funcs).map_err(|source| error::of_parsing(&source))?;
         let mut sets = self.lock();
         if sets.len() >= MAX_SETS {
             sets.remove(0);
