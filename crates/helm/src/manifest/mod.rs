@@ -140,19 +140,20 @@ impl Manifest {
 
     /// The documents as Helm stores them: `---`, `# Source: PATH`, text, newline.
     pub fn to_text(&self) -> String {
-        text_of(self.blocks().collect())
+        text_of(self.blocks(false).collect())
     }
 
     /// The definitions of `crds/` before the documents, in the same form, as `--include-crds` prints them.
     pub fn to_text_with_crds(&self) -> String {
-        let crds = self.crds.iter().map(|crd| (crd.path.as_str(), lossy(&crd.file.data)));
-        text_of(crds.chain(self.blocks()).collect())
+        text_of(self.blocks(true).collect())
     }
 
-    fn blocks(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        self.documents
-            .iter()
-            .map(|document| (document.source.as_str(), Cow::Borrowed(document.text.as_str())))
+    /// Where the blocks of the text come from, and what they say; with or without the definitions in front.
+    pub(crate) fn blocks(&self, with_crds: bool) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let crds = if with_crds { self.crds.as_slice() } else { &[] };
+        let crds = crds.iter().map(|crd| (crd.path.as_str(), lossy(&crd.file.data)));
+        let documents = self.documents.iter();
+        crds.chain(documents.map(|document| (document.source.as_str(), document.text.as_str().into())))
     }
 
     /// SHA-256 over every object, in the order of the manifest, independent of layout and comments.

@@ -129,10 +129,10 @@ impl Template {
         let manifest =
             render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &render_options)?;
         match &self.output_dir {
-            None => self.print(&manifest, out, |text| match &post {
-                Some((post, path)) => post.run(path, text),
-                None => Ok(text),
-            }),
+            None => {
+                let post = post.as_ref().map(|(post, path)| |text| post.run(path, text));
+                self.print(&manifest, out, post)
+            }
             Some(directory) => {
                 let folder =
                     if self.release_folder { directory.join(&facts.name) } else { directory.clone() };

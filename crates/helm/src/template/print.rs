@@ -17,10 +17,15 @@ impl Template {
         &self,
         manifest: &Manifest,
         out: &mut dyn Write,
-        post: impl Fn(String) -> Result<String, Error>,
+        post: Option<impl Fn(String) -> Result<String, Error>>,
     ) -> Result<(), Error> {
-        let text = if self.include_crds { manifest.to_text_with_crds() } else { manifest.to_text() };
-        let mut text = post(text)?;
+        if post.is_none() && self.show_only.is_empty() {
+            return self.stream(manifest, out).map_err(|source| Error::Write { source });
+        }
+        let mut text = if self.include_crds { manifest.to_text_with_crds() } else { manifest.to_text() };
+        if let Some(post) = post {
+            text = post(text)?;
+        }
         text.truncate(text.trim_end().len());
         text.drain(..text.len() - text.trim_start().len());
         text.push('\n');
@@ -31,6 +36,27 @@ impl Template {
             text = show_only(&text, &self.show_only, self.compat)?;
         }
         out.write_all(text.as_bytes()).map_err(|source| Error::Write { source })
+    }
+
+    /// Prints everything as it is, block by block: definitions may be megabytes.
+    fn stream(&self, manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
+        let mut blocks = manifest.blocks(self.include_crds).peekable();
+        if blocks.peek().is_none() {
+            writeln!(out)?;
+        }
+        while let Some((source, text)) = blocks.next() {
+            if blocks.peek().is_some() {
+                writeln!(out, "---\n# Source: {source}\n{text}")?;
+            } else {
+                // Space at the end of the text is not printed.
+                let last = format!("---\n# Source: {source}\n{text}");
+                writeln!(out, "{}", last.trim_end())?;
+            }
+        }
+        for hook in self.hooks(manifest) {
+            writeln!(out, "---\n# Source: {}\n{}", hook.path, hook.text)?;
+        }
+        Ok(())
     }
 
     fn hooks<'m>(&self, manifest: &'m Manifest) -> impl Iterator<Item = &'m manifest::Hook> {
@@ -124,4 +150,43 @@ fn source_path(document: &str) -> Option<&str> {
         let path = path.lines().next().unwrap_or_default();
         (!chart.is_empty() && !path.is_empty()).then_some(path)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::{ChartFile, Crd};
+    use crate::manifest::{Document, Head, Hook};
+
+    fn document(source: &str, text: &str) -> Document {
+        Document { source: source.to_owned(), text: text.to_owned(), head: Head::default() }
+    }
+
+    #[test]
+    fn what_is_streamed_is_what_a_post_renderer_that_changes_nothing_gives() {
+        let crd = Crd {
+            path: "c/crds/x.yaml".to_owned(),
+            file: ChartFile { name: "crds/x.yaml".into(), data: b"kind: X\n\n".as_slice().into() },
+        };
+        let hook = |text: &str| {
+            let manifest = Manifest::from_files(&[("c/h.yaml".to_owned(), text.to_owned())].into()).unwrap();
+            manifest.hooks
+        };
+        let hooks: Vec<Hook> = hook("kind: H\nmetadata: {annotations: {helm.sh/hook: test}}\n");
+        let documents =
+            [document("c/a.yaml", "a: 1 \n"), document("c/b.yaml", " \n"), document("c/d.yaml ", "")];
+        for count in 0..=documents.len() {
+            for (include_crds, hooks) in
+                [(false, vec![]), (true, vec![]), (false, hooks.clone()), (true, hooks.clone())]
+            {
+                let documents = documents.iter().take(count).cloned().collect();
+                let manifest = Manifest { documents, hooks, crds: vec![crd.clone()], ..Manifest::default() };
+                let template = Template { include_crds, ..Template::default() };
+                let (mut streamed, mut whole) = (Vec::new(), Vec::new());
+                template.print(&manifest, &mut streamed, None::<fn(String) -> _>).unwrap();
+                template.print(&manifest, &mut whole, Some(Ok)).unwrap();
+                assert_eq!(String::from_utf8(streamed).unwrap(), String::from_utf8(whole).unwrap());
+            }
+        }
+    }
 }
