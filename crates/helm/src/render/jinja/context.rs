@@ -13,6 +13,7 @@ use super::super::capabilities::{self, Capabilities};
 use super::super::files::Files;
 use super::super::{ReleaseFacts, context};
 use super::error::exhausted;
+use super::{CAPABILITIES, Host};
 use crate::Compat;
 use crate::chart::Chart;
 
@@ -24,6 +25,7 @@ pub(super) fn shared(
     facts: &ReleaseFacts,
     capabilities: &Capabilities,
     compat: Compat,
+    host: &Arc<Host>,
 ) -> BTreeMap<&'static str, Value> {
     let release = [
         ("Name", Value::from(&facts.name)),
@@ -45,14 +47,15 @@ pub(super) fn shared(
         ("GoVersion", Value::from(capabilities::GO_VERSION)),
         ("KubeClientVersion", Value::from(capabilities::KUBE_CLIENT_VERSION)),
     ];
-    let capabilities = [
+    let capabilities = BTreeMap::from([
         ("KubeVersion", Value::from_pairs(kube_version)),
         ("APIVersions", Value::from_object(ApiVersions(capabilities.api_versions.clone()))),
         ("HelmVersion", Value::from_pairs(helm_version)),
-    ];
+    ]);
+    let capabilities = Noted { fields: capabilities, host: host.clone() };
     BTreeMap::from([
         ("Release", Value::from_pairs(release)),
-        ("Capabilities", Value::from_pairs(capabilities)),
+        (CAPABILITIES, Value::from_object(capabilities)),
     ])
 }
 
@@ -182,6 +185,30 @@ fn to_go_at(state: &State<'_, '_>, value: &Value, depth: usize) -> Result<GoValu
             ));
         }
     })
+}
+
+/// `Capabilities`: who looks at them is noted.
+struct Noted {
+    fields: BTreeMap<&'static str, Value>,
+    host: Arc<Host>,
+}
+
+impl fmt::Debug for Noted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fields.fmt(f)
+    }
+}
+
+impl Object for Noted {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.host.note_capabilities();
+        self.fields.get(key.as_str()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.host.note_capabilities();
+        Enumerator::Values(self.fields.keys().map(|key| Value::from(*key)).collect())
+    }
 }
 
 /// `Capabilities.APIVersions`: a list that answers `Has`.

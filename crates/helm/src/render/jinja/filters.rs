@@ -1,18 +1,17 @@
 //! The filters and functions that Jinja charts have beyond minijinja's own.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use pintle_gotemplate::{Limit, printf};
-use pintle_sprig::impure::{MAX_USES, Use};
 use pintle_sprig::json;
 
 use super::super::convert;
 use super::error::{exhausted, stop};
-use super::{BYTES_PER_FUEL, Host, context};
+use super::{BYTES_PER_FUEL, Host, context, line_of};
 
 pub(super) fn add_to(environment: &mut Environment<'_>, host: &Arc<Host>) {
     environment.add_filter("to_yaml", to_yaml);
@@ -131,23 +130,9 @@ fn lookup(host: &Host, state: &State<'_, '_>, args: &[String]) -> Result<Value, 
     Ok(context::object(&found))
 }
 
-/// Notes the use. minijinja does not say on which line a function is called.
+/// Notes a use of `lookup`.
 fn note(host: &Host, state: &State<'_, '_>, args: &[String]) {
-    let arguments = args.join(" ");
-    let mut uses = host.uses.lock().unwrap_or_else(PoisonError::into_inner);
-    if uses.len() >= MAX_USES {
-        return;
-    }
     let template = state.name();
-    let is_same = |one: &&Use| one.template == template && one.arguments == arguments;
-    let before = uses.iter().filter(is_same).count();
-    uses.push(Use {
-        function: "lookup".to_owned(),
-        file: template.to_owned(),
-        template: template.to_owned(),
-        line: 0,
-        arguments,
-        occurrence: u32::try_from(before).unwrap_or(u32::MAX),
-        value: None,
-    });
+    let line = state.env().get_template(template).map_or(0, |template| line_of("lookup", template.source()));
+    host.note("lookup", template, line, args.join(" "));
 }

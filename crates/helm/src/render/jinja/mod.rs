@@ -20,7 +20,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use pintle_gotemplate::Limit;
 use pintle_goyaml::Value as Plain;
-use pintle_sprig::impure::Use;
+use pintle_sprig::impure::{MAX_USES, Use};
 
 use super::{Capabilities, Lookup, ReleaseFacts, RenderError, RenderOptions};
 use crate::chart::{Chart, ChartFile};
@@ -41,11 +41,56 @@ pub(super) struct Host {
     lookup: Arc<dyn Lookup>,
     deadline: Option<Instant>,
     uses: Mutex<Vec<Use>>,
+    /// The file that is being rendered, and the line on which it names the capabilities.
+    file: Mutex<(String, usize)>,
 }
 
 impl Host {
     fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Notes a use of what depends on the cluster.
+    fn note(&self, function: &str, template: &str, line: usize, arguments: String) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() >= MAX_USES {
+            return;
+        }
+        let is_same =
+            |one: &&Use| one.function == function && one.template == template && one.arguments == arguments;
+        let before = uses.iter().filter(is_same).count();
+        if function == CAPABILITIES && before > 0 {
+            // As in Go templates: a loop may look at them as often as it likes.
+            return;
+        }
+        uses.push(Use {
+            function: function.to_owned(),
+            file: template.to_owned(),
+            template: template.to_owned(),
+            line,
+            arguments,
+            occurrence: u32::try_from(before).unwrap_or(u32::MAX),
+            value: None,
+        });
+    }
+
+    /// Notes that the file that is being rendered looked at the capabilities.
+    fn note_capabilities(&self) {
+        let (file, line) = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.note(CAPABILITIES, &file, line, String::new());
+    }
+}
+
+/// The variable that tells what the cluster can do.
+const CAPABILITIES: &str = "Capabilities";
+
+/// The line of a file on which a name stands, from 1; 0 if there is no such line, or more than one: minijinja does not
+/// tell where a template is.
+fn line_of(name: &str, source: &str) -> usize {
+    let mut lines = source.lines().zip(1..).filter(|(line, _)| line.contains(name)).map(|(_, number)| number);
+    match (lines.next(), lines.next()) {
+        (Some(only), None) => only,
+        _ => 0,
     }
 }
 
@@ -75,11 +120,15 @@ impl Jinja {
         lookup: &Arc<dyn Lookup>,
         options: &RenderOptions,
     ) -> Result<Self, RenderError> {
-        let host =
-            Arc::new(Host { lookup: lookup.clone(), deadline: options.deadline, uses: Mutex::default() });
+        let host = Arc::new(Host {
+            lookup: lookup.clone(),
+            deadline: options.deadline,
+            uses: Mutex::default(),
+            file: Mutex::default(),
+        });
         let (fuel, room) = (options.steps.min(MAX_FUEL), options.output_bytes);
+        let shared = context::shared(facts, capabilities, options.compat, &host);
         let mut jinja = Self { engines: Vec::new(), host, fuel, room };
-        let shared = context::shared(facts, capabilities, options.compat);
         jinja.add(chart, &values.0, &shared, true, chart.name())?;
         Ok(jinja)
     }
@@ -158,6 +207,8 @@ impl Jinja {
         let mut out = Limited { text: Vec::new(), room: self.room, host: &self.host };
         let fail = |source: minijinja::Error| error::of_execution(&source, name);
         let template = engine.environment.get_template(name).map_err(fail)?;
+        *self.host.file.lock().unwrap_or_else(PoisonError::into_inner) =
+            (name.to_owned(), line_of(CAPABILITIES, template.source()));
         let context = Value::from_pairs(context);
         let rendered = template.render_captured_to(context, &mut out).map_err(fail)?;
         if let Some((_, left)) = rendered.state().fuel_levels() {

@@ -349,6 +349,35 @@ fn lookup_asks_the_cluster_and_is_noted() {
     assert_eq!(error, "lab/templates/a.yaml:1: invalid operation: secrets \"forbidden\" is forbidden");
 }
 
+#[test]
+fn what_depends_on_the_cluster_is_noted_with_its_place() {
+    let files = [
+        (
+            "templates/a.yaml",
+            "a: 1\nb: {{ Capabilities.KubeVersion.Major ~ Capabilities.KubeVersion.Minor }}\n",
+        ),
+        ("templates/b.yaml", "a: {{ Release.Name }}\n"),
+        (
+            "templates/c.yaml",
+            "{% from '_m.tpl' import m %}a: {{ m() }}\nb: {{ lookup('v1', 'Secret', '', '').n }}\n",
+        ),
+        ("templates/_m.tpl", "{% macro m() %}{{ 'v1' in Capabilities.APIVersions }}{% endmacro %}"),
+    ];
+    let manifest = render_with(&files, "", Arc::new(OneSecret), &RenderOptions::default()).unwrap();
+    let uses = manifest.impure.iter().map(|one| (one.function.as_str(), one.file.as_str(), one.line));
+    let mut uses: Vec<_> = uses.collect();
+    uses.sort_unstable();
+    assert_eq!(
+        uses,
+        [
+            ("Capabilities", "lab/templates/a.yaml", 2),
+            // The macro's file is not the one that is being rendered.
+            ("Capabilities", "lab/templates/c.yaml", 0),
+            ("lookup", "lab/templates/c.yaml", 2),
+        ]
+    );
+}
+
 /// The example of the repository, as `docs/jinja.md` shows it; the file beside it is what users read.
 #[test]
 fn the_example_renders_as_it_is_written() {
