@@ -116,6 +116,10 @@ pub struct TemplateArgs {
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     post_renderer_args: Vec<String>,
 
+    /// Prints what was rendered, too, where that is no YAML; as HELM_DEBUG does
+    #[arg(long)]
+    debug: bool,
+
     /// Which Helm to be like, where they differ: v3 or v4
     #[arg(long, value_name = "VERSION", default_value_t)]
     helm_compat: Compat,
@@ -181,6 +185,12 @@ struct IgnoredArgs {
     labels: Vec<String>,
 }
 
+/// Helm v4 `pkg/cli/environment.go:envBoolOr`.
+fn is_true(variable: &str) -> bool {
+    let value = std::env::var(variable).unwrap_or_default();
+    matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
 impl TemplateArgs {
     /// Renders, and writes to `out` what helm would print.
     ///
@@ -218,6 +228,7 @@ impl TemplateArgs {
                 .post_renderer
                 .map(|program| PostRenderer { program, args: self.post_renderer_args }),
             enable_dns: self.enable_dns,
+            debug: self.debug || is_true("HELM_DEBUG"),
             compat: self.helm_compat,
         };
         let sources = Network {

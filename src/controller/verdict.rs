@@ -122,7 +122,7 @@ impl Failure {
             RenderError::LimitExceeded { .. } | RenderError::TooMuchToFreeze { .. } => {
                 Reason::RenderLimitExceeded
             }
-            RenderError::Manifest(_) => Reason::InvalidManifest,
+            RenderError::Manifest { .. } => Reason::InvalidManifest,
             RenderError::Thread { .. } | RenderError::Panicked { .. } => Reason::InternalError,
             _ => Reason::RenderFailed,
         };

@@ -86,3 +86,37 @@ fn files_are_written_below_the_output_directory() {
     );
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+/// As helm v4.3.1 prints it, but for the order of the files, which is random there.
+#[test]
+fn with_debug_what_is_no_yaml_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        ("Chart.yaml", "apiVersion: v2\nname: brk\nversion: 0.1.0\n"),
+        ("templates/a.yaml", "kind: A\n \n"),
+        ("templates/_p.yaml", "{{ define \"p\" }}{{ end }}"),
+        ("templates/x.yaml", "a: b: c\n"),
+    ];
+    std::fs::create_dir(folder.path().join("templates")).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let printed = |debug, show_only: &[&str]| {
+        let template = Template {
+            chart: folder.path().to_string_lossy().into_owned(),
+            show_only: show_only.iter().map(|name| (*name).to_owned()).collect(),
+            debug,
+            ..Template::default()
+        };
+        let mut out = Vec::new();
+        let error = template.run(&mut out).unwrap_err().to_string();
+        (String::from_utf8(out).unwrap(), error)
+    };
+    let error = "YAML parse error on brk/templates/x.yaml: error converting YAML to JSON: yaml: mapping values are not allowed in this context";
+    let a = "---\n# Source: brk/templates/a.yaml\nkind: A\n \n\n";
+    let x = "---\n# Source: brk/templates/x.yaml\na: b: c\n";
+    assert_eq!(printed(true, &[]), (format!("{a}{x}"), error.to_owned()));
+    assert_eq!(printed(true, &["templates/x.yaml"]), (format!("{x}\n"), error.to_owned()));
+    let advised = format!("{error}\n\nUse --debug flag to render out invalid YAML");
+    assert_eq!(printed(false, &[]), (String::new(), advised));
+}

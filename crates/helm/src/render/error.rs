@@ -84,8 +84,13 @@ pub enum RenderError {
         place: Place,
     },
     /// What was rendered is no manifest.
-    #[error(transparent)]
-    Manifest(manifest::Error),
+    #[error("{error}")]
+    Manifest {
+        /// What is wrong with it.
+        error: manifest::Error,
+        /// What was rendered, file by file, for a person to look at.
+        rendered: String,
+    },
     /// No thread could be started.
     #[error("failed to start a thread to render on")]
     Thread {

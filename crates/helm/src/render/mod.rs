@@ -31,7 +31,7 @@ use pintle_sprig::impure::{MAX_KEPT_BYTES, MAX_USES};
 
 use crate::Compat;
 use crate::chart::Chart;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, write_block};
 use crate::values::Values;
 
 pub use capabilities::{Capabilities, InvalidKubeVersion, KubeVersion};
@@ -273,7 +273,13 @@ fn render_here(
             files.insert(template.name.clone(), text);
         }
     }
-    let mut manifest = Manifest::from_files_as(&files, options.compat).map_err(RenderError::Manifest)?;
+    let mut manifest = Manifest::from_files_as(&files, options.compat).map_err(|error| {
+        let mut rendered = String::new();
+        for (path, text) in files.iter().filter(|(_, text)| !text.trim().is_empty()) {
+            write_block(&mut rendered, path, text);
+        }
+        RenderError::Manifest { error, rendered }
+    })?;
     manifest.notes = notes.join("\n");
     manifest.crds = chart.crds();
     manifest.impure = environment.used();

@@ -78,6 +78,9 @@ pub enum Error {
     /// The chart cannot be rendered; the advice is helm's, and part of what it prints.
     #[error("{0}\n\nUse --debug flag to render out invalid YAML")]
     Render(Box<RenderError>),
+    /// The same, where `--debug` has printed what was rendered.
+    #[error("{0}")]
+    Rendered(Box<RenderError>),
     /// The release's name is not allowed.
     #[error("release name check failed: release name {name:?}: {reason}")]
     ReleaseName {

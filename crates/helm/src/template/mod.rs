@@ -61,6 +61,8 @@ pub struct Template {
     pub post_renderer: Option<PostRenderer>,
     /// `--enable-dns`: templates may ask for the addresses of hosts.
     pub enable_dns: bool,
+    /// `--debug`: what is no YAML is printed before the error.
+    pub debug: bool,
     /// `--helm-compat`: which Helm to be like.
     pub compat: Compat,
 }
@@ -126,8 +128,15 @@ impl Template {
         };
         let lookup: Arc<dyn Lookup> = if self.enable_dns { Arc::new(Names) } else { Arc::new(NoCluster) };
         let render_options = RenderOptions { compat: self.compat, ..RenderOptions::default() };
-        let manifest =
-            render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &render_options)?;
+        let rendered =
+            render(&coalesced.chart, &coalesced.values, &facts, &capabilities, &lookup, &render_options);
+        let manifest = match rendered {
+            Err(error) if self.debug => {
+                self.print_rendered(&error, out)?;
+                return Err(Error::Rendered(Box::new(error)));
+            }
+            rendered => rendered?,
+        };
         match &self.output_dir {
             None => {
                 let post = post.as_ref().map(|(post, path)| |text| post.run(path, text));

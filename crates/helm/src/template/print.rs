@@ -10,6 +10,7 @@ use super::{Error, Template};
 use crate::Compat;
 use crate::chart::path_match;
 use crate::manifest::{self, HookEvent, Manifest, write_block};
+use crate::render::RenderError;
 
 impl Template {
     /// Prints everything; what is no hook as `post` makes it.
@@ -32,6 +33,19 @@ impl Template {
         for hook in self.hooks(manifest) {
             write_block(&mut text, &hook.path, &hook.text);
         }
+        if !self.show_only.is_empty() {
+            text = show_only(&text, &self.show_only, self.compat)?;
+        }
+        out.write_all(text.as_bytes()).map_err(|source| Error::Write { source })
+    }
+
+    /// Prints what was rendered before the error, as it is.
+    pub(super) fn print_rendered(&self, error: &RenderError, out: &mut dyn Write) -> Result<(), Error> {
+        let rendered = match error {
+            RenderError::Manifest { rendered, .. } => rendered.trim(),
+            _ => "",
+        };
+        let mut text = format!("{rendered}\n");
         if !self.show_only.is_empty() {
             text = show_only(&text, &self.show_only, self.compat)?;
         }
