@@ -1,8 +1,9 @@
 //! In process: what loading and rendering a chart takes, in CPU time, beside Helm's own library.
 //!
-//! `PINTLE_BENCH_SDK` names the program of `e2e/bench/sdk`; without it there are no ratios.
+//! Criterion measures Pintle alone. The table comes from rounds in which both are measured one after the other, because
+//! the machine gives and takes from one moment to the next: a ratio is the median of those of the rounds.
+//! `PINTLE_BENCH_SDK` names the program of `e2e/bench/sdk`; without it there is no table.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
@@ -26,8 +27,11 @@ use serde::Deserialize;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How long Helm's library is measured at each step.
-const SDK_SECONDS: &str = "3";
+/// How often the two are measured in turns.
+const ROUNDS: usize = 9;
+
+/// How long each step is measured in a round.
+const SPAN: Duration = Duration::from_millis(400);
 
 fn main() -> anyhow::Result<()> {
     let charts = charts();
@@ -40,16 +44,18 @@ fn main() -> anyhow::Result<()> {
         .measurement_time(Duration::from_secs(3))
         .sample_size(20)
         .configure_from_args();
-    let mut sizes = BTreeMap::new();
     for chart in &charts {
         let archive = fs::read(&chart.archive)?;
-        let manifest =
-            load_and_render(&archive).with_context(|| format!("failed to render {}", chart.name))?;
-        sizes.insert(chart.name, manifest.len());
+        load_and_render(&archive).with_context(|| format!("failed to render {}", chart.name))?;
         bench(&mut criterion.benchmark_group(chart.name), &archive)?;
     }
     criterion.final_summary();
-    print_table(&charts, &sizes, results.path())
+    // `--profile-time` and filters are for who looks at one benchmark.
+    let is_whole = env::args().skip(1).all(|argument| argument == "--bench");
+    match env::var_os("PINTLE_BENCH_SDK") {
+        Some(sdk) if is_whole => print_table(&charts, Path::new(&sdk)),
+        _ => Ok(()),
+    }
 }
 
 fn bench(group: &mut BenchmarkGroup<'_, CpuTime>, archive: &[u8]) -> anyhow::Result<()> {
@@ -59,14 +65,14 @@ fn bench(group: &mut BenchmarkGroup<'_, CpuTime>, archive: &[u8]) -> anyhow::Res
     group.bench_function("load_render", |bencher| bencher.iter(|| load_and_render(black_box(archive))));
     let chart = Arc::new(load_archive(archive, &Limits::default())?);
     let mut turn = 0_u64;
-    group.bench_function("render_again", |bencher| {
-        bencher.iter(|| {
-            turn += 1;
-            let values = serde_json::json!({ "global": { "turn": turn } });
-            manifest(&chart, Values::from_json(&values)?)
-        });
-    });
+    group.bench_function("render_again", |bencher| bencher.iter(|| render_again(&chart, &mut turn)));
     Ok(())
+}
+
+/// With a chart that was rendered before, and other values each time.
+fn render_again(chart: &Arc<Chart>, turn: &mut u64) -> anyhow::Result<String> {
+    *turn += 1;
+    manifest(chart, Values::from_json(&serde_json::json!({ "global": { "turn": *turn } }))?)
 }
 
 /// From an archive's bytes to a manifest's text, with nothing kept from an earlier run.
@@ -104,45 +110,82 @@ struct SdkRow {
     load_render_us: f64,
 }
 
-fn sdk_rows(chart: &BenchChart) -> anyhow::Result<Vec<SdkRow>> {
-    let Some(program) = env::var_os("PINTLE_BENCH_SDK") else { return Ok(Vec::new()) };
-    let output = Command::new(&program)
-        .arg(SDK_SECONDS)
+fn sdk_rows(sdk: &Path, chart: &BenchChart) -> anyhow::Result<Vec<SdkRow>> {
+    let output = Command::new(sdk)
+        .arg(SPAN.as_secs_f64().to_string())
         .arg(&chart.archive)
         .output()
-        .with_context(|| format!("failed to run {}", program.display()))?;
+        .with_context(|| format!("failed to run {}", sdk.display()))?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
     rows.collect::<Result<_, _>>().context("failed to read what the judge measured")
 }
 
-/// The median of a benchmark, in microseconds.
-fn median(results: &Path, chart: &str, step: &str) -> anyhow::Result<f64> {
-    let path = results.join(chart).join(step).join("new/estimates.json");
-    let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    let estimates: serde_json::Value = serde_json::from_slice(&text)?;
-    let nanoseconds = estimates.pointer("/median/point_estimate").and_then(serde_json::Value::as_f64);
-    Ok(nanoseconds.context("no median among the estimates")? / 1000.0)
+/// Repeats a step for [`SPAN`] after one run to warm up, as the judge does; microseconds of CPU time a run.
+fn cpu_per_run<T>(mut step: impl FnMut() -> T) -> f64 {
+    step();
+    let (begun, mut runs) = (cpu_time(), 0.0);
+    loop {
+        black_box(step());
+        runs += 1.0;
+        let taken = cpu_time().saturating_sub(begun);
+        if taken >= SPAN {
+            return taken.as_secs_f64() * 1e6 / runs;
+        }
+    }
+}
+
+/// What a round measured: of Pintle load, load + render and render again; of Helm's libraries their rows.
+struct Round {
+    own: [f64; 3],
+    rows: Vec<SdkRow>,
+}
+
+fn median(all: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = all.collect();
+    all.sort_unstable_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 #[allow(clippy::print_stdout, reason = "a bench talks to its terminal")]
-fn print_table(charts: &[BenchChart], sizes: &BTreeMap<&str, usize>, results: &Path) -> anyhow::Result<()> {
-    println!("\nCPU microseconds in process; a ratio says how many times longer Helm's library takes");
+fn print_table(charts: &[BenchChart], sdk: &Path) -> anyhow::Result<()> {
+    println!("\nCPU microseconds in process, medians of {ROUNDS} rounds; a ratio says how many times longer");
+    println!(
+        "Helm's library takes for load + render, and is the median of the rounds, with the least and the most"
+    );
     println!("| chart | manifest bytes | who | load | load + render | ratio | render again | ratio |");
     println!("|---|---|---|---|---|---|---|---|");
     for chart in charts {
-        let Ok(load) = median(results, chart.name, "load") else { continue };
-        let all = median(results, chart.name, "load_render")?;
-        let again = median(results, chart.name, "render_again")?;
-        let size = sizes.get(chart.name).copied().unwrap_or_default();
-        println!("| {} | {size} | pintle | {load:.0} | {all:.0} | | {again:.0} | |", chart.name);
-        for row in sdk_rows(chart)? {
-            let SdkRow { sdk, version, manifest_bytes, load_us, load_render_us } = row;
+        let archive = fs::read(&chart.archive)?;
+        let again = Arc::new(load_archive(&archive, &Limits::default())?);
+        let (size, mut turn) = (load_and_render(&archive)?.len(), 0);
+        let mut round = || -> anyhow::Result<Round> {
+            let load = cpu_per_run(|| load_archive(black_box(&archive), &Limits::default()));
+            let all = cpu_per_run(|| load_and_render(black_box(&archive)));
+            let rows = sdk_rows(sdk, chart)?;
+            let again = cpu_per_run(|| render_again(&again, &mut turn));
+            Ok(Round { own: [load, all, again], rows })
+        };
+        let rounds: Vec<Round> = (0..ROUNDS).map(|_| round()).collect::<Result<_, _>>()?;
+        let own = |step: usize| median(rounds.iter().map(|round| round.own[step]));
+        println!("| {} | {size} | pintle | {:.0} | {:.0} | | {:.0} | |", chart.name, own(0), own(1), own(2));
+        for which in 0..rounds[0].rows.len() {
+            let of =
+                |figure: fn(&SdkRow) -> f64| median(rounds.iter().map(|round| figure(&round.rows[which])));
+            let ratio = |step: usize| {
+                let ratios =
+                    || rounds.iter().map(move |round| round.rows[which].load_render_us / round.own[step]);
+                let (least, most) = (ratios().fold(f64::MAX, f64::min), ratios().fold(0.0, f64::max));
+                format!("{:.1} ({least:.1} to {most:.1})", median(ratios()))
+            };
+            let SdkRow { sdk, version, manifest_bytes, .. } = &rounds[0].rows[which];
             println!(
-                "| {} | {manifest_bytes} | {sdk} {version} | {load_us:.0} | {load_render_us:.0} | {:.1} | | {:.1} |",
+                "| {} | {manifest_bytes} | {sdk} {version} | {:.0} | {:.0} | {} | | {} |",
                 chart.name,
-                load_render_us / all,
-                load_render_us / again,
+                of(|row| row.load_us),
+                of(|row| row.load_render_us),
+                ratio(1),
+                ratio(2),
             );
         }
     }
