@@ -44,18 +44,24 @@ fn main() -> anyhow::Result<()> {
         .measurement_time(Duration::from_secs(3))
         .sample_size(20)
         .configure_from_args();
+    // `--profile-time` and filters are for who looks at one benchmark.
+    let is_whole = env::args().skip(1).all(|argument| argument == "--bench");
+    let sdk = env::var_os("PINTLE_BENCH_SDK").filter(|_| is_whole);
+    let mut table = Vec::new();
     for chart in &charts {
         let archive = fs::read(&chart.archive)?;
         load_and_render(&archive).with_context(|| format!("failed to render {}", chart.name))?;
         bench(&mut criterion.benchmark_group(chart.name), &archive)?;
+        // Before a larger chart has scattered what is free in the heap: the judge has a new one for each chart, too.
+        if let Some(sdk) = &sdk {
+            table.extend(compare(chart, Path::new(sdk))?);
+        }
     }
     criterion.final_summary();
-    // `--profile-time` and filters are for who looks at one benchmark.
-    let is_whole = env::args().skip(1).all(|argument| argument == "--bench");
-    match env::var_os("PINTLE_BENCH_SDK") {
-        Some(sdk) if is_whole => print_table(&charts, Path::new(&sdk)),
-        _ => Ok(()),
+    if !table.is_empty() {
+        print_table(&table);
     }
+    Ok(())
 }
 
 fn bench(group: &mut BenchmarkGroup<'_, CpuTime>, archive: &[u8]) -> anyhow::Result<()> {
@@ -148,48 +154,58 @@ fn median(all: impl Iterator<Item = f64>) -> f64 {
 }
 
 #[allow(clippy::print_stdout, reason = "a bench talks to its terminal")]
-fn print_table(charts: &[BenchChart], sdk: &Path) -> anyhow::Result<()> {
+fn print_table(rows: &[String]) {
     println!("\nCPU microseconds in process, medians of {ROUNDS} rounds; a ratio says how many times longer");
     println!(
         "Helm's library takes for load + render, and is the median of the rounds, with the least and the most"
     );
     println!("| chart | manifest bytes | who | load | load + render | ratio | render again | ratio |");
     println!("|---|---|---|---|---|---|---|---|");
-    for chart in charts {
-        let archive = fs::read(&chart.archive)?;
-        let again = Arc::new(load_archive(&archive, &Limits::default())?);
-        let (size, mut turn) = (load_and_render(&archive)?.len(), 0);
-        let mut round = || -> anyhow::Result<Round> {
-            let load = cpu_per_run(|| load_archive(black_box(&archive), &Limits::default()));
-            let all = cpu_per_run(|| load_and_render(black_box(&archive)));
-            let rows = sdk_rows(sdk, chart)?;
-            let again = cpu_per_run(|| render_again(&again, &mut turn));
-            Ok(Round { own: [load, all, again], rows })
-        };
-        let rounds: Vec<Round> = (0..ROUNDS).map(|_| round()).collect::<Result<_, _>>()?;
-        let own = |step: usize| median(rounds.iter().map(|round| round.own[step]));
-        println!("| {} | {size} | pintle | {:.0} | {:.0} | | {:.0} | |", chart.name, own(0), own(1), own(2));
-        for which in 0..rounds[0].rows.len() {
-            let of =
-                |figure: fn(&SdkRow) -> f64| median(rounds.iter().map(|round| figure(&round.rows[which])));
-            let ratio = |step: usize| {
-                let ratios =
-                    || rounds.iter().map(move |round| round.rows[which].load_render_us / round.own[step]);
-                let (least, most) = (ratios().fold(f64::MAX, f64::min), ratios().fold(0.0, f64::max));
-                format!("{:.1} ({least:.1} to {most:.1})", median(ratios()))
-            };
-            let SdkRow { sdk, version, manifest_bytes, .. } = &rounds[0].rows[which];
-            println!(
-                "| {} | {manifest_bytes} | {sdk} {version} | {:.0} | {:.0} | {} | | {} |",
-                chart.name,
-                of(|row| row.load_us),
-                of(|row| row.load_render_us),
-                ratio(1),
-                ratio(2),
-            );
-        }
+    for row in rows {
+        println!("{row}");
     }
-    Ok(())
+}
+
+/// Measures both with one chart, in turns: the rows of the table.
+fn compare(chart: &BenchChart, sdk: &Path) -> anyhow::Result<Vec<String>> {
+    let archive = fs::read(&chart.archive)?;
+    let again = Arc::new(load_archive(&archive, &Limits::default())?);
+    let (size, mut turn) = (load_and_render(&archive)?.len(), 0);
+    let mut round = || -> anyhow::Result<Round> {
+        let load = cpu_per_run(|| load_archive(black_box(&archive), &Limits::default()));
+        let all = cpu_per_run(|| load_and_render(black_box(&archive)));
+        let rows = sdk_rows(sdk, chart)?;
+        let again = cpu_per_run(|| render_again(&again, &mut turn));
+        Ok(Round { own: [load, all, again], rows })
+    };
+    let rounds: Vec<Round> = (0..ROUNDS).map(|_| round()).collect::<Result<_, _>>()?;
+    let own = |step: usize| median(rounds.iter().map(|round| round.own[step]));
+    let mut table = vec![format!(
+        "| {} | {size} | pintle | {:.0} | {:.0} | | {:.0} | |",
+        chart.name,
+        own(0),
+        own(1),
+        own(2)
+    )];
+    for which in 0..rounds[0].rows.len() {
+        let of = |figure: fn(&SdkRow) -> f64| median(rounds.iter().map(|round| figure(&round.rows[which])));
+        let ratio = |step: usize| {
+            let ratios =
+                || rounds.iter().map(move |round| round.rows[which].load_render_us / round.own[step]);
+            let (least, most) = (ratios().fold(f64::MAX, f64::min), ratios().fold(0.0, f64::max));
+            format!("{:.1} ({least:.1} to {most:.1})", median(ratios()))
+        };
+        let SdkRow { sdk, version, manifest_bytes, .. } = &rounds[0].rows[which];
+        table.push(format!(
+            "| {} | {manifest_bytes} | {sdk} {version} | {:.0} | {:.0} | {} | | {} |",
+            chart.name,
+            of(|row| row.load_us),
+            of(|row| row.load_render_us),
+            ratio(1),
+            ratio(2),
+        ));
+    }
+    Ok(table)
 }
 
 /// CPU time of the process as criterion's clock: rendering runs on a thread of its own.
