@@ -206,7 +206,8 @@ fn put(mut values: Values, reference: &ValuesReference, content: &[u8]) -> Resul
         Some(text) => strvals::set_string(&mut values, &format!("{path}={text}")),
         None => strvals::set(&mut values, &format!("{path}={text}")),
     };
-    done.map_err(|e| e.to_string())?;
+    // A few characters of an index can ask for thousands of items.
+    done.and_then(|()| values.check_size()).map_err(|e| e.to_string())?;
     Ok(values)
 }
 
@@ -262,5 +263,21 @@ mod tests {
         // The key y is a boolean of YAML 1.1.
         assert_eq!(values.to_json().to_string(), r#"{"a":{"true":3,"x":9},"b":[1],"c":"10"}"#);
         assert!(put(Values::default(), &reference(None), b"a: b: c").is_err());
+    }
+
+    #[test]
+    fn indices_of_a_content_cannot_ask_for_all_memory() {
+        let mut values = Values::default();
+        let problem = (0..64).find_map(|i| {
+            let content = format!("0,b{i}[65536]=1,c{i}[65536]=1,d{i}[65536]=1");
+            match put(std::mem::take(&mut values), &reference(Some("a")), content.as_bytes()) {
+                Ok(more) => values = more,
+                Err(problem) => return Some((i, problem)),
+            }
+            None
+        });
+        assert_eq!(problem, Some((10, "values have more than 2000000 entries".to_owned())));
+        let nested = format!("0,b{}=1", "[0]".repeat(300_000));
+        assert!(put(Values::default(), &reference(Some("a")), nested.as_bytes()).is_err());
     }
 }

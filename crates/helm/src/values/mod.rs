@@ -24,6 +24,9 @@ pub use coalesce::{CoalesceOptions, Coalesced, coalesce, reuse};
 /// Deeper nesting than any chart has; it bounds every recursion over a tree of values.
 const MAX_DEPTH: usize = 1_000;
 
+/// More entries than any chart's values have.
+const MAX_ENTRIES: usize = 2_000_000;
+
 /// A tree of values: a map at the top.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values(pub(crate) BTreeMap<String, Value>);
@@ -105,6 +108,24 @@ impl Values {
     /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Checks that there are not more values in it, items of lists included, than any chart has.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub fn check_size(&self) -> Result<(), Error> {
+        fn count(value: &Value, left: &mut usize) -> Option<()> {
+            *left = left.checked_sub(1)?;
+            match value {
+                Value::Array(items) => items.iter().try_for_each(|item| count(item, left)),
+                Value::Object(entries) => entries.values().try_for_each(|item| count(item, left)),
+                _ => Some(()),
+            }
+        }
+        let mut left = MAX_ENTRIES;
+        let counted = self.0.values().try_for_each(|value| count(value, &mut left));
+        counted.ok_or(Error::TooLarge { limit: MAX_ENTRIES })
     }
 
     /// The entries at the top.

@@ -2,7 +2,8 @@
 //!
 //! # Compatibility
 //! A port of Helm v4 `pkg/strvals`: same values, same errors, same quirks. The limits on indices and nesting are
-//! Helm's too (CVE-2022-36055, CVE-2022-23524).
+//! Helm's too (CVE-2022-36055, CVE-2022-23524). There are two more, on lists, because what a user writes reaches the
+//! operator, too: the content that a `targetPath` puts into the values is such an argument.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,11 @@ use crate::Compat;
 
 const MAX_INDEX: i64 = 65_536;
 const MAX_NESTING: usize = 30;
+/// How many lists may lie within each other. Helm knows no limit but its memory.
+const MAX_LISTS: usize = 100;
+/// How many items the indices of an argument may add to lists: sixty characters can ask for millions. Helm knows no limit
+/// here, either.
+const MAX_ADDED: usize = 4 * 65_536 + 4;
 
 /// Reads the file that a `--set-file` argument names.
 pub type ReadFile<'r> = &'r dyn Fn(&str) -> Result<String, String>;
@@ -115,7 +121,7 @@ pub(crate) fn set_json_as(values: &mut Values, argument: &str, compat: Compat) -
         merge_into(&mut values.0, Values::from_json(&json)?.0);
         return Ok(());
     }
-    let mut parser = Parser { rest: argument, mode: Mode::Json, compat };
+    let mut parser = Parser::new(argument, Mode::Json, compat);
     match parser.run(&mut values.0) {
         Ok(()) => Ok(()),
         Err(_) => Err(Error::Strvals(format!("failed parsing --set-json data {argument}"))),
@@ -129,7 +135,7 @@ fn parse(
     doing: &str,
     compat: Compat,
 ) -> Result<(), Error> {
-    let mut parser = Parser { rest: argument, mode, compat };
+    let mut parser = Parser::new(argument, mode, compat);
     parser.run(&mut values.0).map_err(|message| Error::Strvals(format!("{doing}: {message}")))
 }
 
@@ -147,9 +153,17 @@ struct Parser<'a, 'r> {
     rest: &'a str,
     mode: Mode<'r>,
     compat: Compat,
+    /// How many lists the one that is being set lies in.
+    lists: usize,
+    /// How many items indices have added.
+    added: usize,
 }
 
-impl Parser<'_, '_> {
+impl<'a, 'r> Parser<'a, 'r> {
+    fn new(rest: &'a str, mode: Mode<'r>, compat: Compat) -> Self {
+        Self { rest, mode, compat, lists: 0, added: 0 }
+    }
+
     fn run(&mut self, values: &mut BTreeMap<String, Value>) -> Result<(), String> {
         loop {
             match self.key(values, 0) {
@@ -296,6 +310,16 @@ impl Parser<'_, '_> {
     }
 
     fn list_item(&mut self, list: &mut Vec<Value>, index: i64, nesting: usize) -> Step {
+        if self.lists >= MAX_LISTS {
+            return Err(Stop::Error(format!("a value's name goes through more than {MAX_LISTS} lists")));
+        }
+        self.lists += 1;
+        let result = self.item(list, index, nesting);
+        self.lists -= 1;
+        result
+    }
+
+    fn item(&mut self, list: &mut Vec<Value>, index: i64, nesting: usize) -> Step {
         if index < 0 {
             return Err(Stop::Error(format!("negative {index} index not allowed")));
         }
@@ -329,17 +353,20 @@ impl Parser<'_, '_> {
                         }
                     },
                 };
-                set_index(list, index, value)
+                self.set_index(list, index, value)
             }
             Some('[') => {
                 let next = self.index()?;
-                let mut inner = match list.get_mut(at) {
-                    None | Some(Value::Null) => Vec::new(),
-                    Some(Value::Array(inner)) => inner.clone(),
+                let (existed, mut inner) = match list.get_mut(at) {
+                    None | Some(Value::Null) => (false, Vec::new()),
+                    Some(Value::Array(inner)) => (true, std::mem::take(inner)),
                     Some(other) => return Err(conversion(other, "[]interface {}")),
                 };
-                self.list_item(&mut inner, next, nesting)?;
-                set_index(list, index, Value::Array(inner))
+                let result = self.list_item(&mut inner, next, nesting);
+                if existed || result.is_ok() {
+                    self.set_index(list, index, Value::Array(inner))?;
+                }
+                result
             }
             Some(_) => match list.get_mut(at) {
                 Some(existing) => {
@@ -352,10 +379,30 @@ impl Parser<'_, '_> {
                 None => {
                     let mut inner = BTreeMap::new();
                     self.key(&mut inner, nesting)?;
-                    set_index(list, index, Value::Object(inner))
+                    self.set_index(list, index, Value::Object(inner))
                 }
             },
         }
+    }
+
+    fn set_index(&mut self, list: &mut Vec<Value>, index: i64, value: Value) -> Step {
+        if index > MAX_INDEX {
+            return Err(Stop::Error(format!(
+                "index of {index} is greater than maximum supported index of {MAX_INDEX}"
+            )));
+        }
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        if list.len() <= at {
+            self.added += at + 1 - list.len();
+            if self.added > MAX_ADDED {
+                return Err(Stop::Error(format!("its indices add more than {MAX_ADDED} items to lists")));
+            }
+            list.resize_with(at + 1, Value::default);
+        }
+        if let Some(slot) = list.get_mut(at) {
+            *slot = value;
+        }
+        Ok(())
     }
 
     /// A list in braces, if one stands here.
@@ -450,22 +497,6 @@ fn store(data: &mut BTreeMap<String, Value>, key: String, value: Value) {
     }
 }
 
-fn set_index(list: &mut Vec<Value>, index: i64, value: Value) -> Step {
-    if index > MAX_INDEX {
-        return Err(Stop::Error(format!(
-            "index of {index} is greater than maximum supported index of {MAX_INDEX}"
-        )));
-    }
-    let at = usize::try_from(index).unwrap_or(usize::MAX);
-    if list.len() <= at {
-        list.resize_with(at + 1, Value::default);
-    }
-    if let Some(slot) = list.get_mut(at) {
-        *slot = value;
-    }
-    Ok(())
-}
-
 fn typed(text: String) -> Value {
     if text.eq_ignore_ascii_case("true") {
         return Value::Bool(true);
@@ -523,6 +554,7 @@ mod tests {
             (set, "list[0]={x,y}", r#"{"list":[["x","y"]]}"#),
             (set, "a[2]=x", r#"{"a":[null,null,"x"]}"#),
             (set, "a.b[0].c[1][2]=x", r#"{"a":{"b":[{"c":[null,[null,null,"x"]]}]}}"#),
+            (set, "a[0][1]=x,a[0][0]=y,a[0][2", r#"{"a":[["y","x"]]}"#),
             (set, "a=1,", r#"{"a":1}"#),
             (set, "=1", "{}"),
             (set, ".a=1", "{}"),
@@ -545,6 +577,11 @@ mod tests {
     #[test]
     fn malformed_arguments_fail_in_helms_words() {
         let deep = format!("{}=1", vec!["a"; 40].join("."));
+        // Arguments that would overflow the stack, or take all memory.
+        let (lists, maps_in_lists) =
+            (format!("a{}=1", "[0]".repeat(100_000)), format!("{}=1", "a[0].".repeat(100_000)));
+        let many = (0..10_000).map(|i| format!("a{i}[65536]=1")).collect::<Vec<_>>().join(",");
+        let within = format!("a{}=1", "[65536]".repeat(50));
         for (setter, argument, message) in [
             (set as Setter, "a", "failed parsing --set data: key \"a\" has no value"),
             (set, "a,b=1", "failed parsing --set data: key \"a\" has no value (cannot end with ,)"),
@@ -578,6 +615,14 @@ mod tests {
                 &deep,
                 "failed parsing --set data: value name nested level is greater than maximum supported nested level of 30",
             ),
+            (set, &lists, "failed parsing --set data: a value's name goes through more than 100 lists"),
+            (
+                set,
+                &maps_in_lists,
+                "failed parsing --set data: a value's name goes through more than 100 lists",
+            ),
+            (set, &many, "failed parsing --set data: its indices add more than 262148 items to lists"),
+            (set, &within, "failed parsing --set data: its indices add more than 262148 items to lists"),
             (set_json, "a={", "failed parsing --set-json data a={"),
             (set_json, "{a", "failed parsing --set-json data JSON: {a"),
         ] {

@@ -10,11 +10,8 @@ use std::rc::Rc;
 
 use pintle_goyaml::Value;
 
-use super::{Error, MAX_DEPTH, Values};
+use super::{Error, MAX_DEPTH, MAX_ENTRIES, Values};
 use crate::Compat;
-
-/// More entries than any chart's values have.
-const MAX_ENTRIES: usize = 2_000_000;
 
 /// What [`Node::NULL`] points at.
 static NULL: Value = Value::Null;
