@@ -323,8 +323,7 @@ impl<'t> Lexer<'t> {
         None
     }
 
-    fn lex_right_delim(&mut self) -> Token {
-        let (_, trim) = self.at_right_delim();
+    fn lex_right_delim(&mut self, trim: bool) -> Token {
         if trim {
             self.pos += TRIM_MARKER;
             self.ignore();
@@ -349,29 +348,32 @@ impl<'t> Lexer<'t> {
                 pos += 1;
             }
             let spaced = pos > before;
-            let is_delim = match text.get(pos) {
-                Some(b'}') => text.get(pos + 1) == Some(&b'}'),
+            // Whether the right delimiter is next, and trims.
+            let delim = match text.get(pos) {
+                Some(b'}') if text.get(pos + 1) == Some(&b'}') => Some(false),
                 Some(b'-') if spaced && text.get(pos..).is_some_and(|rest| rest.starts_with(b"-}}")) => {
                     // The last space belongs to the delimiter.
                     pos -= 1;
-                    true
+                    Some(true)
                 }
-                _ => false,
+                _ => None,
             };
-            if !is_delim && let Some((kind, end)) = self.common(pos) {
+            if delim.is_none()
+                && let Some((kind, end)) = self.common(pos)
+            {
                 tokens.push(Token { spaced, ..Token::new(kind, pos, end) });
                 pos = end;
                 continue;
             }
             (self.start, self.pos, self.spaced) = (pos, pos, pos > before);
-            let token = match text.get(pos) {
-                None => self.fail("unclosed action"),
-                Some(_) if is_delim && self.paren_depth > 0 => self.fail("unclosed left paren"),
-                Some(_) if is_delim => self.lex_right_delim(),
-                Some(byte) => self.lex_carefully(*byte),
+            let token = match (delim, text.get(pos)) {
+                (Some(_), _) if self.paren_depth > 0 => self.fail("unclosed left paren"),
+                (Some(trim), _) => self.lex_right_delim(trim),
+                (None, Some(byte)) => self.lex_carefully(*byte),
+                (None, None) => self.fail("unclosed action"),
             };
             tokens.push(token);
-            if is_delim || token.kind == TokenKind::Error {
+            if delim.is_some() || token.kind == TokenKind::Error {
                 return;
             }
             pos = self.pos;

@@ -1,6 +1,6 @@
 //! A plain tree of what JSON can say.
 //!
-//! Nesting is bounded by the input, not by the stack, so dropping a tree must not recurse.
+//! Nesting is bounded by the input, not by the stack, so dropping a tree must not recurse without a bound.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         bench(&mut criterion.benchmark_group(chart.name), &archive)?;
         // Before a larger chart has scattered what is free in the heap: the judge has a new one for each chart, too.
         if let Some(sdk) = &sdk {
-            table.extend(compare(chart, Path::new(sdk))?);
+            table.extend(compare(chart, &archive, Path::new(sdk))?);
         }
     }
     criterion.final_summary();
@@ -167,13 +167,12 @@ fn print_table(rows: &[String]) {
 }
 
 /// Measures both with one chart, in turns: the rows of the table.
-fn compare(chart: &BenchChart, sdk: &Path) -> anyhow::Result<Vec<String>> {
-    let archive = fs::read(&chart.archive)?;
-    let again = Arc::new(load_archive(&archive, &Limits::default())?);
-    let (size, mut turn) = (load_and_render(&archive)?.len(), 0);
+fn compare(chart: &BenchChart, archive: &[u8], sdk: &Path) -> anyhow::Result<Vec<String>> {
+    let again = Arc::new(load_archive(archive, &Limits::default())?);
+    let (size, mut turn) = (load_and_render(archive)?.len(), 0);
     let mut round = || -> anyhow::Result<Round> {
-        let load = cpu_per_run(|| load_archive(black_box(&archive), &Limits::default()));
-        let all = cpu_per_run(|| load_and_render(black_box(&archive)));
+        let load = cpu_per_run(|| load_archive(black_box(archive), &Limits::default()));
+        let all = cpu_per_run(|| load_and_render(black_box(archive)));
         let rows = sdk_rows(sdk, chart)?;
         let again = cpu_per_run(|| render_again(&again, &mut turn));
         Ok(Round { own: [load, all, again], rows })

@@ -32,7 +32,7 @@ pub(crate) struct Buffers {
     commands: Vec<Command>,
     operands: Vec<Expr>,
     decls: Vec<Decl>,
-    /// The parts that are complete.
+    /// Room for the parts that are complete.
     parts: Parts,
 }
 
@@ -47,30 +47,27 @@ pub(crate) fn parse(
     let mut lexer = Lexer::new(text);
     lexer.break_ok = funcs.get("break").is_none();
     lexer.continue_ok = funcs.get("continue").is_none();
-    let Buffers { tokens, nodes, commands, operands, decls, parts } = mem::take(buffers);
+    let mut open = mem::take(buffers);
+    let parts = mem::take(&mut open.parts);
     let file = File { name: name.into(), text: text.clone(), funcs: funcs.table().clone(), parts };
     let mut parser = Parser {
         source: text,
         lexer,
         funcs,
         guard,
-        tokens,
+        open,
         at: 0,
         seen: 0,
         body: Body::default(),
-        nodes,
-        commands,
-        operands,
-        decls,
         file,
         bodies: Vec::new(),
     };
     parser.parse_file()?;
-    let Parser { mut tokens, nodes, commands, operands, decls, mut file, bodies, .. } = parser;
-    tokens.clear();
-    let mut parts = mem::take(&mut file.parts);
-    file.parts = parts.take();
-    *buffers = Buffers { tokens, nodes, commands, operands, decls, parts };
+    let Parser { mut open, mut file, bodies, .. } = parser;
+    open.tokens.clear();
+    let parts = file.parts.take();
+    open.parts = mem::replace(&mut file.parts, parts);
+    *buffers = open;
     let file = Arc::new(file);
     let tree = |(name, root)| Tree { name, root, file: file.clone() };
     Ok(bodies.into_iter().map(tree).collect())
@@ -116,17 +113,12 @@ struct Parser<'t> {
     lexer: Lexer<'t>,
     funcs: &'t Funcs,
     guard: StackGuard,
-    tokens: Vec<Token>,
-    /// Which of them comes next.
+    open: Buffers,
+    /// Which of the tokens comes next.
     at: usize,
     /// How many of them were looked at.
     seen: usize,
     body: Body<'t>,
-    // See `Buffers`.
-    nodes: Vec<Node>,
-    commands: Vec<Command>,
-    operands: Vec<Expr>,
-    decls: Vec<Decl>,
     file: File,
     /// The names and bodies of the templates that are complete.
     bodies: Vec<(Arc<str>, List<Node>)>,
@@ -143,21 +135,21 @@ impl<'t> Parser<'t> {
     #[inline]
     fn peek(&mut self) -> Token {
         if self.at >= self.seen {
-            if self.at >= self.tokens.len() {
+            if self.at >= self.open.tokens.len() {
                 self.cut();
             }
             self.seen = self.at + 1;
         }
-        self.tokens[self.at]
+        self.open.tokens[self.at]
     }
 
     /// Cuts more tokens; those that can be given back are kept.
     #[inline(never)]
     fn cut(&mut self) {
-        let kept = self.tokens.len().min(MAX_BACKUP);
-        self.tokens.drain(..self.tokens.len() - kept);
+        let kept = self.open.tokens.len().min(MAX_BACKUP);
+        self.open.tokens.drain(..self.open.tokens.len() - kept);
         self.at = kept;
-        self.lexer.cut(&mut self.tokens);
+        self.lexer.cut(&mut self.open.tokens);
     }
 
     /// Gives the last token back: no more than [`MAX_BACKUP`] in a row.
@@ -168,7 +160,7 @@ impl<'t> Parser<'t> {
 
     /// The last token that was looked at: where an error is, as in Go.
     fn last_seen(&self) -> Token {
-        self.tokens.get(self.seen.wrapping_sub(1)).copied().unwrap_or(Token::new(TokenKind::Eof, 0, 0))
+        self.open.tokens.get(self.seen.wrapping_sub(1)).copied().unwrap_or(Token::new(TokenKind::Eof, 0, 0))
     }
 
     fn bytes(&self, token: Token) -> &'t [u8] {
@@ -247,7 +239,7 @@ impl<'t> Parser<'t> {
                 _ => {}
             }
             match self.text_or_action()? {
-                Item::Node(node) => self.nodes.push(node),
+                Item::Node(node) => self.open.nodes.push(node),
                 Item::Ending(ending) => return self.error(format!("unexpected {}", ending.text())),
             }
         }
@@ -257,7 +249,7 @@ impl<'t> Parser<'t> {
 
     /// The list of nodes that began at `mark`.
     fn take_nodes(&mut self, mark: usize) -> List<Node> {
-        self.file.parts.add_list(&mut self.nodes, mark)
+        self.file.parts.add_list(&mut self.open.nodes, mark)
     }
 
     /// Adds a template; it may be defined once with a body that is not empty.
@@ -288,10 +280,7 @@ impl<'t> Parser<'t> {
             return self.unexpected(token, context);
         }
         match number::unquote(self.bytes(token)) {
-            Ok(name) => {
-                Ok(std::str::from_utf8(&name)
-                    .map_or_else(|_| String::from_utf8_lossy(&name).into(), Arc::from))
-            }
+            Ok(name) => Ok(String::from_utf8_lossy(&name).into()),
             Err(message) => self.error(message),
         }
     }
@@ -318,10 +307,10 @@ impl<'t> Parser<'t> {
 
     fn item_list(&mut self) -> Result<(List<Node>, Ending), Error> {
         self.check_depth()?;
-        let mark = self.nodes.len();
+        let mark = self.open.nodes.len();
         while self.peek().kind != TokenKind::Eof {
             match self.text_or_action()? {
-                Item::Node(node) => self.nodes.push(node),
+                Item::Node(node) => self.open.nodes.push(node),
                 Item::Ending(ending) => return Ok((self.take_nodes(mark), ending)),
             }
         }
@@ -423,8 +412,8 @@ impl<'t> Parser<'t> {
     /// A branch that is the only node of a body.
     fn only(&mut self, node: fn(Id<Branch>) -> Node, context: &'static str) -> Result<List<Node>, Error> {
         let node = node(self.branch(context)?);
-        let mark = self.nodes.len();
-        self.nodes.push(node);
+        let mark = self.open.nodes.len();
+        self.open.nodes.push(node);
         Ok(self.take_nodes(mark))
     }
 

@@ -27,12 +27,12 @@ impl Parser<'_> {
         let pos = self.peek().start;
         let mut declared = Declared::default();
         while self.declaration(&mut declared, context)? {}
-        let mark = self.commands.len();
+        let mark = self.open.commands.len();
         loop {
             let token = self.next();
             match token.kind {
                 kind if kind == end => {
-                    let cmds = self.file.parts.add_list(&mut self.commands, mark);
+                    let cmds = self.file.parts.add_list(&mut self.open.commands, mark);
                     self.check_pipeline(cmds, context)?;
                     let decl = self.declare(&declared);
                     return Ok(Pipe { pos, is_assign: declared.is_assign, decl, cmds });
@@ -51,7 +51,7 @@ impl Parser<'_> {
                 | TokenKind::LeftParen => {
                     self.backup();
                     let command = self.command()?;
-                    self.commands.push(command);
+                    self.open.commands.push(command);
                 }
                 _ => return self.unexpected(token, context),
             }
@@ -64,9 +64,9 @@ impl Parser<'_> {
             let name = self.bytes(variable);
             let scope = &mut self.body.scope;
             let slot = if declared.is_assign { scope.find(name).1 } else { Some(scope.declare(name)) };
-            self.decls.push(Decl { name: Self::span(variable), slot });
+            self.open.decls.push(Decl { name: Self::span(variable), slot });
         }
-        self.file.parts.add_list(&mut self.decls, 0)
+        self.file.parts.add_list(&mut self.open.decls, 0)
     }
 
     /// Parses a declared variable at the start of a pipeline, if there is one; whether another may follow.
@@ -138,10 +138,10 @@ impl Parser<'_> {
 
     fn command(&mut self) -> Result<Command, Error> {
         let pos = self.peek().start;
-        let mark = self.operands.len();
+        let mark = self.open.operands.len();
         loop {
             let operand = self.operand()?;
-            self.operands.extend(operand);
+            self.open.operands.extend(operand);
             let token = self.next();
             match token.kind {
                 TokenKind::RightDelim | TokenKind::RightParen => self.backup(),
@@ -154,10 +154,10 @@ impl Parser<'_> {
             }
             break;
         }
-        if self.operands.len() == mark {
+        if self.open.operands.len() == mark {
             return self.error("empty command");
         }
-        Ok(Command { pos, args: self.file.parts.add_list(&mut self.operands, mark) })
+        Ok(Command { pos, args: self.file.parts.add_list(&mut self.open.operands, mark) })
     }
 
     /// A term with the fields that follow it.

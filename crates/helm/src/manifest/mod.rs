@@ -10,7 +10,7 @@ mod split;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use pintle_goyaml::Value;
 use pintle_sprig::impure::Use;
@@ -269,10 +269,24 @@ fn text_of(blocks: Vec<(&str, Cow<'_, str>)>) -> String {
     text
 }
 
+/// One block of a manifest's text.
+pub(crate) struct Block<'m> {
+    /// Where it comes from.
+    pub(crate) source: &'m str,
+    /// What it says.
+    pub(crate) text: &'m str,
+}
+
+impl fmt::Display for Block<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "---\n# Source: {}\n{}", self.source, self.text)
+    }
+}
+
 /// Writes one block of a manifest's text.
 pub(crate) fn write_block(out: &mut String, source: &str, text: &str) {
     // Writing to a String cannot fail.
-    let _ = write!(out, "---\n# Source: {source}\n{text}\n");
+    let _ = write!(out, "{}", Block { source, text });
 }
 
 /// Why rendered text is no manifest.

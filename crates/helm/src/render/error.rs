@@ -1,5 +1,8 @@
 //! Errors of rendering, worded as Helm 4 words them.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use pintle_gotemplate::{Error, FuncError, Limit};
 
 use crate::{Compat, manifest};
@@ -88,8 +91,8 @@ pub enum RenderError {
     Manifest {
         /// What is wrong with it.
         error: manifest::Error,
-        /// What was rendered, file by file, for a person to look at.
-        rendered: String,
+        /// What was rendered, for a person who asks for it.
+        files: RenderedFiles,
     },
     /// No thread could be started.
     #[error("failed to start a thread to render on")]
@@ -108,6 +111,15 @@ pub enum RenderError {
 fn place(error: &Error) -> Place {
     let frame = error.frame();
     Place { file: frame.template.to_owned(), line: frame.line, column: frame.column }
+}
+
+/// What was rendered, by path. There may be Secrets in it: `Debug` shows the paths alone.
+pub struct RenderedFiles(pub(crate) BTreeMap<String, String>);
+
+impl fmt::Debug for RenderedFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
 }
 
 /// Helm v4 `pkg/engine/engine.go:cleanupParseError`.

@@ -31,11 +31,11 @@ use pintle_sprig::impure::{MAX_KEPT_BYTES, MAX_USES};
 
 use crate::Compat;
 use crate::chart::Chart;
-use crate::manifest::{Manifest, write_block};
+use crate::manifest::Manifest;
 use crate::values::Values;
 
 pub use capabilities::{Capabilities, InvalidKubeVersion, KubeVersion};
-pub use error::{Place, RenderError};
+pub use error::{Place, RenderError, RenderedFiles};
 pub use pintle_sprig::impure::{Drawn, Use};
 
 pub(crate) use context::to_template_values;
@@ -273,13 +273,10 @@ fn render_here(
             files.insert(template.name.clone(), text);
         }
     }
-    let mut manifest = Manifest::from_files_as(&files, options.compat).map_err(|error| {
-        let mut rendered = String::new();
-        for (path, text) in files.iter().filter(|(_, text)| !text.trim().is_empty()) {
-            write_block(&mut rendered, path, text);
-        }
-        RenderError::Manifest { error, rendered }
-    })?;
+    let mut manifest = match Manifest::from_files_as(&files, options.compat) {
+        Ok(manifest) => manifest,
+        Err(error) => return Err(RenderError::Manifest { error, files: RenderedFiles(files) }),
+    };
     manifest.notes = notes.join("\n");
     manifest.crds = chart.crds();
     manifest.impure = environment.used();

@@ -319,3 +319,10 @@ fn a_chart_is_shared_between_threads() {
     shared::<Manifest>();
     shared::<RenderError>();
 }
+
+#[test]
+fn an_error_shows_paths_of_what_was_rendered_but_no_text() {
+    let files = BTreeMap::from([("lab/templates/s.yaml".to_owned(), "password: hunter2".to_owned())]);
+    let shown = format!("{:?}", error::RenderedFiles(files));
+    assert_eq!(shown, r#"["lab/templates/s.yaml"]"#);
+}

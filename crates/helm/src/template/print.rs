@@ -9,7 +9,7 @@ use super::sources::go_io;
 use super::{Error, Template};
 use crate::Compat;
 use crate::chart::path_match;
-use crate::manifest::{self, HookEvent, Manifest, write_block};
+use crate::manifest::{self, Block, HookEvent, Manifest, write_block};
 use crate::render::RenderError;
 
 impl Template {
@@ -33,19 +33,22 @@ impl Template {
         for hook in self.hooks(manifest) {
             write_block(&mut text, &hook.path, &hook.text);
         }
-        if !self.show_only.is_empty() {
-            text = show_only(&text, &self.show_only, self.compat)?;
-        }
-        out.write_all(text.as_bytes()).map_err(|source| Error::Write { source })
+        self.print_wanted(text, out)
     }
 
     /// Prints what was rendered before the error, as it is.
     pub(super) fn print_rendered(&self, error: &RenderError, out: &mut dyn Write) -> Result<(), Error> {
-        let rendered = match error {
-            RenderError::Manifest { rendered, .. } => rendered.trim(),
-            _ => "",
-        };
-        let mut text = format!("{rendered}\n");
+        let mut rendered = String::new();
+        if let RenderError::Manifest { files, .. } = error {
+            for (path, text) in files.0.iter().filter(|(_, text)| !text.trim().is_empty()) {
+                write_block(&mut rendered, path, text);
+            }
+        }
+        self.print_wanted(format!("{}\n", rendered.trim()), out)
+    }
+
+    /// Prints a text, or what `--show-only` asks for of it.
+    fn print_wanted(&self, mut text: String, out: &mut dyn Write) -> Result<(), Error> {
         if !self.show_only.is_empty() {
             text = show_only(&text, &self.show_only, self.compat)?;
         }
@@ -59,16 +62,16 @@ impl Template {
             writeln!(out)?;
         }
         while let Some((source, text)) = blocks.next() {
+            let block = Block { source, text: &text };
             if blocks.peek().is_some() {
-                writeln!(out, "---\n# Source: {source}\n{text}")?;
+                write!(out, "{block}")?;
             } else {
                 // Space at the end of the text is not printed.
-                let last = format!("---\n# Source: {source}\n{text}");
-                writeln!(out, "{}", last.trim_end())?;
+                writeln!(out, "{}", block.to_string().trim_end())?;
             }
         }
         for hook in self.hooks(manifest) {
-            writeln!(out, "---\n# Source: {}\n{}", hook.path, hook.text)?;
+            write!(out, "{}", Block { source: &hook.path, text: &hook.text })?;
         }
         Ok(())
     }
@@ -94,8 +97,7 @@ impl Template {
             // Helm joins with a slash whether the directory ends in one or not, and prints that.
             let shown = format!("{}/{source}", root.display());
             let path = PathBuf::from(&shown);
-            let mut block = String::new();
-            write_block(&mut block, source, text);
+            let block = Block { source, text }.to_string();
             let failed = |source: io::Error| go_io("open", &shown, &source);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;

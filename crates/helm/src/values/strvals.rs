@@ -357,16 +357,18 @@ impl<'a, 'r> Parser<'a, 'r> {
             }
             Some('[') => {
                 let next = self.index()?;
-                let (existed, mut inner) = match list.get_mut(at) {
-                    None | Some(Value::Null) => (false, Vec::new()),
-                    Some(Value::Array(inner)) => (true, std::mem::take(inner)),
-                    Some(other) => return Err(conversion(other, "[]interface {}")),
-                };
-                let result = self.list_item(&mut inner, next, nesting);
-                if existed || result.is_ok() {
-                    self.set_index(list, index, Value::Array(inner))?;
+                match list.get_mut(at) {
+                    None | Some(Value::Null) => {
+                        let mut inner = Vec::new();
+                        self.list_item(&mut inner, next, nesting)?;
+                        self.set_index(list, index, Value::Array(inner))
+                    }
+                    Some(Value::Array(inner)) => {
+                        self.list_item(inner, next, nesting)?;
+                        check_index(index)
+                    }
+                    Some(other) => Err(conversion(other, "[]interface {}")),
                 }
-                result
             }
             Some(_) => match list.get_mut(at) {
                 Some(existing) => {
@@ -386,11 +388,7 @@ impl<'a, 'r> Parser<'a, 'r> {
     }
 
     fn set_index(&mut self, list: &mut Vec<Value>, index: i64, value: Value) -> Step {
-        if index > MAX_INDEX {
-            return Err(Stop::Error(format!(
-                "index of {index} is greater than maximum supported index of {MAX_INDEX}"
-            )));
-        }
+        check_index(index)?;
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         if list.len() <= at {
             self.added += at + 1 - list.len();
@@ -495,6 +493,15 @@ fn store(data: &mut BTreeMap<String, Value>, key: String, value: Value) {
     if !key.is_empty() {
         data.insert(key, value);
     }
+}
+
+fn check_index(index: i64) -> Step {
+    if index > MAX_INDEX {
+        return Err(Stop::Error(format!(
+            "index of {index} is greater than maximum supported index of {MAX_INDEX}"
+        )));
+    }
+    Ok(())
 }
 
 fn typed(text: String) -> Value {

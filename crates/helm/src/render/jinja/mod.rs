@@ -41,8 +41,9 @@ pub(super) struct Host {
     lookup: Arc<dyn Lookup>,
     deadline: Option<Instant>,
     uses: Mutex<Vec<Use>>,
-    /// The file that is being rendered, and the line on which it names the capabilities.
-    file: Mutex<(String, usize)>,
+    /// The file that is being rendered, and the line on which it names the capabilities, until it looks at them: as in Go
+    /// templates, a loop may do so as often as it likes.
+    file: Mutex<Option<(String, usize)>>,
 }
 
 impl Host {
@@ -59,10 +60,6 @@ impl Host {
         let is_same =
             |one: &&Use| one.function == function && one.template == template && one.arguments == arguments;
         let before = uses.iter().filter(is_same).count();
-        if function == CAPABILITIES && before > 0 {
-            // As in Go templates: a loop may look at them as often as it likes.
-            return;
-        }
         uses.push(Use {
             function: function.to_owned(),
             file: template.to_owned(),
@@ -76,8 +73,10 @@ impl Host {
 
     /// Notes that the file that is being rendered looked at the capabilities.
     fn note_capabilities(&self) {
-        let (file, line) = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.note(CAPABILITIES, &file, line, String::new());
+        let unnoted = self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((file, line)) = unnoted {
+            self.note(CAPABILITIES, &file, line, String::new());
+        }
     }
 }
 
@@ -208,7 +207,7 @@ impl Jinja {
         let fail = |source: minijinja::Error| error::of_execution(&source, name);
         let template = engine.environment.get_template(name).map_err(fail)?;
         *self.host.file.lock().unwrap_or_else(PoisonError::into_inner) =
-            (name.to_owned(), line_of(CAPABILITIES, template.source()));
+            Some((name.to_owned(), line_of(CAPABILITIES, template.source())));
         let context = Value::from_pairs(context);
         let rendered = template.render_captured_to(context, &mut out).map_err(fail)?;
         if let Some((_, left)) = rendered.state().fuel_levels() {
