@@ -323,9 +323,20 @@ fn is_faithful(value: &Value) -> bool {
     match value {
         Value::String(value) => text(value),
         Value::Array(items) => items.iter().all(is_faithful),
-        Value::Object(entries) => entries.iter().all(|(key, value)| text(key) && is_faithful(value)),
+        // Go: the key is written as it is, and read as a merge.
+        Value::Object(entries) => {
+            entries.iter().all(|(key, value)| key != "<<" && text(key) && is_faithful(value))
+        }
         _ => true,
     }
+}
+
+/// As helm v4.3.1 prints `toYaml (dict "<<" nil)`.
+#[test]
+fn a_merge_key_is_written_without_quotes() {
+    let value = Value::Object([("<<".to_owned(), Value::Null)].into());
+    assert_eq!(to_string(&value).unwrap(), "<<: null\n");
+    assert!(parse(b"<<: null\n").is_err());
 }
 
 proptest! {
